@@ -1,0 +1,1 @@
+"""The instrumentation SDK. Imports nothing of the server."""
