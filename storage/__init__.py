@@ -1,0 +1,1 @@
+"""The one schema, its DDL, Native encoding, ClickHouse clients and migrations."""

@@ -1,0 +1,1 @@
+"""Numbered, frozen, forward-only SQL."""

@@ -1,0 +1,260 @@
+"""Tables that materialized views fill as rows come in, and the views.
+
+Made to be cheap first: together they cost about a third of an insert (figures in `docs/decisions/rollups.md`). What is
+kept of attribute values is a sample, deterministic so that a block inserted twice gives the same rows, and bounded per
+block; attribute keys are complete up to a bound.
+
+A view's SELECT is a template of `ddl.py`. Dedup by token holds through views: a block that was inserted before fills
+neither its table nor these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sonde.storage.schema import LC, SERVICE_NAME, TABLES, TENANT, TRACE_ID, Column, Table
+
+SUM = "SimpleAggregateFunction(sum, UInt64)"
+MINUTE = Column("minute", "DateTime('UTC')", "start of the minute", "Delta(4), ZSTD(1)")
+SAMPLE_OF = 64
+"""One record in so many is looked at for attribute values."""
+KEYS_A_BLOCK = 1_000
+"""Attribute keys kept of each kind of map in one inserted block."""
+VALUES_A_KEY = 10
+"""Values kept of each key in one inserted block, the most frequent ones."""
+VALUE_BYTES = 128
+"""Longer values are not offered as suggestions."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A materialized view: rows inserted into `source` go through `select` into `target`."""
+
+    name: str
+    source: str
+    target: str
+    select: str
+
+
+SPAN_MINUTES = Table(
+    "span_minutes",
+    "Rate, errors and durations of each service and operation by the minute.",
+    (
+        TENANT,
+        SERVICE_NAME,
+        Column("name", LC, "span name"),
+        Column("kind", "Int32", "SpanKind"),
+        MINUTE,
+        Column("calls", SUM, "spans"),
+        Column("errors", SUM, "spans with status_code 2"),
+        Column("duration_sum", "SimpleAggregateFunction(sum, Int64)", "of duration_nano, ns; negative ones count as 0"),
+        Column(
+            "duration_quantiles",
+            "AggregateFunction(quantileBFloat16, Float64)",
+            "of duration_nano rounded to 1/32 of itself; read with quantileBFloat16Merge(level) or quantilesBFloat16Merge",
+        ),
+    ),
+    order_by=("tenant", "service_name", "name", "kind", "minute"),
+    engine="AggregatingMergeTree",
+    partition_by="toMonday(minute)",
+    retention="traces",
+    ttl_column="minute",
+    sharding_key="cityHash64(service_name)",
+)
+
+LOG_MINUTES = Table(
+    "log_minutes",
+    "Log records of each service and severity by the minute.",
+    (
+        TENANT,
+        SERVICE_NAME,
+        Column("severity_number", "Int32", "SeverityNumber"),
+        MINUTE,
+        Column("records", SUM, "log records"),
+        Column("body_bytes", SUM, "bytes of their bodies"),
+    ),
+    order_by=("tenant", "service_name", "severity_number", "minute"),
+    engine="AggregatingMergeTree",
+    partition_by="toMonday(minute)",
+    retention="logs",
+    ttl_column="minute",
+    sharding_key="cityHash64(service_name)",
+)
+
+TRACE_RANGES = Table(
+    "trace_ranges",
+    "When each trace was: where to look for its spans. A trace may have several rows; take the min and the max.",
+    (
+        TENANT,
+        TRACE_ID,
+        Column("day", "Date", "of the first span in the block"),
+        Column("first", "SimpleAggregateFunction(min, DateTime64(0, 'UTC'))", "time of its first span, rounded down"),
+        Column(
+            "last", "SimpleAggregateFunction(max, DateTime64(0, 'UTC'))", "time (start) of its last span, rounded down"
+        ),
+        Column("spans", SUM, "spans"),
+    ),
+    order_by=("tenant", "trace_id", "day"),
+    engine="AggregatingMergeTree",
+    partition_by="day",
+    retention="traces",
+    ttl_column="day",
+    settings=(("ttl_only_drop_parts", "1"),),
+    sharding_key="cityHash64(trace_id)",
+)
+
+SOURCE = Column("source", LC, "where the attribute stands: spans, logs, series (metric points) or resources")
+DAY = Column("day", "Date", "day of the records")
+ATTRIBUTE_TYPE = Column("type", LC, "string, int, double, bool or json: the map that holds it")
+
+ATTRIBUTE_KEYS = Table(
+    "attribute_keys",
+    f"Attribute keys in use, by the day; at most {KEYS_A_BLOCK} of each type of each inserted block.",
+    (
+        TENANT,
+        SOURCE,
+        ATTRIBUTE_TYPE,
+        Column("key", LC, "attribute key"),
+        DAY,
+        Column("blocks", SUM, "inserted blocks that had it: a rough measure of how common it is"),
+    ),
+    order_by=("tenant", "source", "key", "type", "day"),
+    engine="AggregatingMergeTree",
+    retention="longest",
+    ttl_column="day",
+    sharding_key="cityHash64(key)",
+)
+
+ATTRIBUTE_VALUES = Table(
+    "attribute_values",
+    f"Frequent attribute values, by the day, from one record in {SAMPLE_OF} (resources and series: from all).",
+    (
+        TENANT,
+        SOURCE,
+        ATTRIBUTE_TYPE,
+        Column("key", LC, "attribute key"),
+        Column("value", "String", f"value as text, {VALUE_BYTES} bytes at most"),
+        DAY,
+        Column("records", SUM, "sampled records that had it"),
+    ),
+    order_by=("tenant", "source", "key", "type", "value", "day"),
+    engine="AggregatingMergeTree",
+    retention="longest",
+    ttl_column="day",
+    sharding_key="cityHash64(key)",
+)
+
+ROLLUPS: tuple[Table, ...] = (SPAN_MINUTES, LOG_MINUTES, TRACE_RANGES, ATTRIBUTE_KEYS, ATTRIBUTE_VALUES)
+ALL_TABLES: tuple[Table, ...] = (*TABLES, *ROLLUPS)
+
+ATTRIBUTE_TYPES = ("string", "int", "double", "bool", "json")
+
+
+def keys_view(source: str, day: str) -> View:
+    """Attribute keys of the rows of table `source`. `day`: its time column."""
+    gathered = ",\n        ".join(
+        f"groupUniqArrayArray({KEYS_A_BLOCK})(mapKeys(attributes_{kind})) AS {kind}_keys" for kind in ATTRIBUTE_TYPES
+    )
+    pairs = ", ".join(f"arrayMap(key -> ('{kind}', key), {kind}_keys)" for kind in ATTRIBUTE_TYPES)
+    select = f"""
+SELECT tenant, '{source}' AS source, pair.1 AS type, pair.2 AS key, day, toUInt64(1) AS blocks
+FROM
+(
+    SELECT tenant,
+        toDate({day}) AS day,
+        {gathered}
+    FROM {{{{table {source}}}}}
+    GROUP BY tenant, day
+)
+ARRAY JOIN arrayConcat({pairs}) AS pair"""
+    return View(f"{source}_attribute_keys", source, "attribute_keys", select.strip())
+
+
+def values_view(source: str, day: str, sampled: str) -> View:
+    """Frequent attribute values of the rows of table `source` that `sampled` holds for."""
+    shown = {"string": "value", "int": "toString(value)", "bool": "if(value, 'true', 'false')"}
+    pairs = ",\n            ".join(
+        f"arrayMap((key, value) -> ('{kind}', key, {text}), mapKeys(attributes_{kind}), mapValues(attributes_{kind}))"
+        for kind, text in shown.items()
+    )
+    select = f"""
+SELECT tenant, '{source}' AS source, attribute.1 AS type, attribute.2 AS key, attribute.3 AS value, day, count() AS records
+FROM
+(
+    SELECT tenant,
+        toDate({day}) AS day,
+        arrayConcat(
+            {pairs}
+        ) AS attributes
+    FROM {{{{table {source}}}}}
+    WHERE {sampled}
+)
+ARRAY JOIN attributes AS attribute
+WHERE length(value) <= {VALUE_BYTES}
+GROUP BY tenant, type, key, value, day
+ORDER BY records DESC, value
+LIMIT {VALUES_A_KEY} BY tenant, type, key, day"""
+    return View(f"{source}_attribute_values", source, "attribute_values", select.strip())
+
+
+VIEWS: tuple[View, ...] = (
+    View(
+        "spans_span_minutes",
+        "spans",
+        "span_minutes",
+        # Durations are rounded to four bits of mantissa: states stay small however many spans they stand for.
+        """
+SELECT tenant, service_name, name, kind,
+    toStartOfMinute(toDateTime(time, 'UTC')) AS minute,
+    count() AS calls,
+    countIf(status_code = 2) AS errors,
+    sum(greatest(duration_nano, 0)) AS duration_sum,
+    quantileBFloat16State(reinterpretAsFloat64(bitAnd(
+        reinterpretAsUInt64(toFloat64(greatest(duration_nano, 0))) + 0x0000800000000000, 0xFFFF000000000000
+    ))) AS duration_quantiles
+FROM {{table spans}}
+GROUP BY tenant, service_name, name, kind, minute""".strip(),
+    ),
+    View(
+        "spans_trace_ranges",
+        "spans",
+        "trace_ranges",
+        # Any 64 bits may be a time: seconds of DateTime64 hold them all, and are cut towards zero, hence the one less.
+        """
+SELECT tenant, trace_id,
+    toDate(first) AS day,
+    toDateTime64(min(time), 0, 'UTC') - (min(time) < toDateTime64(0, 9, 'UTC')) AS first,
+    toDateTime64(max(time), 0, 'UTC') AS last,
+    count() AS spans
+FROM {{table spans}}
+GROUP BY tenant, trace_id""".strip(),
+    ),
+    View(
+        "logs_log_minutes",
+        "logs",
+        "log_minutes",
+        """
+SELECT tenant, service_name, severity_number,
+    toStartOfMinute(toDateTime(time, 'UTC')) AS minute,
+    count() AS records,
+    sum(length(body)) AS body_bytes
+FROM {{table logs}}
+GROUP BY tenant, service_name, severity_number, minute""".strip(),
+    ),
+    keys_view("spans", "time"),
+    keys_view("logs", "time"),
+    keys_view("series", "last_seen"),
+    keys_view("resources", "last_seen"),
+    values_view("spans", "time", f"reinterpretAsUInt64(span_id) % {SAMPLE_OF} = 0"),
+    values_view("logs", "time", f"intHash64(reinterpretAsUInt64(time)) % {SAMPLE_OF} = 0"),
+    values_view("series", "last_seen", "1"),
+    values_view("resources", "last_seen", "1"),
+)
+
+
+def any_table(name: str) -> Table:
+    """The table or rollup `name`; KeyError where there is none."""
+    for candidate in ALL_TABLES:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(f"no table {name}")
