@@ -1,0 +1,1 @@
+"""The server side of OTLP: receivers, scan, spool, decode kernels, writer, ledger."""
