@@ -1,0 +1,1 @@
+"""The query service: HTTP APIs over the store, and the web UI."""
