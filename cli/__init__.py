@@ -1,0 +1,1 @@
+"""The `sonde` command: the only place that composes the rooms."""
