@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
+from sonde.query.promql.errors import position
 from sonde.query.promql.float_text import shortest_g
 from sonde.query.promql.syntax import Span
 
@@ -105,19 +106,12 @@ def _add(found: dict[str, _Annotation], message: str, new: _Annotation) -> None:
 
 def _texts(prefix: str, kind: str, found: dict[str, _Annotation], query: str, most: int) -> list[str]:
     texts = [
-        f"{prefix}: {message}{note.detail.text() if note.detail else ''} ({position(query, note.span.start)})"
+        f"{prefix}: {message}{note.detail.text() if note.detail else ''} ({position(query, note.span)})"
         for message, note in found.items()
     ]
     if most and len(texts) > most:
         return [*texts[:most], f"{len(texts) - most} more {kind} annotations omitted"]
     return texts
-
-
-def position(query: str, start: int) -> str:
-    """`line:column` of a character; columns count bytes of UTF-8 from 1."""
-    before = query[:start]
-    line_start = before.rfind("\n") + 1
-    return f"{before.count(chr(10)) + 1}:{len(before[line_start:].encode('utf-8', 'surrogatepass')) + 1}"
 
 
 def _second(ms: int) -> str:
