@@ -52,6 +52,9 @@ class Vector:
     """(n, s) whether there is a sample, float or histogram."""
     histograms: Objects | None = None
     """(n, s) a Histogram, or None where the sample is a float or absent; None for the whole where there are none."""
+    drop_name: Bools | None = None
+    """(n,) whether a series loses `__name__`, `__type__` and `__unit__` in the answer; None where none does. Names stay with
+    the series until then, so that `sum by (__name__) (rate(...))` means something."""
 
 
 @dataclass(frozen=True, slots=True)
