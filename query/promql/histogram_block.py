@@ -54,6 +54,10 @@ class Layout:
     custom_values: Counts
 
     @property
+    def is_custom(self) -> bool:
+        return self.schema == CUSTOM_SCHEMA
+
+    @property
     def zero_column(self) -> int:
         return FIRST_BUCKET + len(self.negative_indices)
 
@@ -65,7 +69,7 @@ class Layout:
         """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
         positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
         positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
-        if self.schema == CUSTOM_SCHEMA:
+        if self.is_custom:
             return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
         inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
         outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
