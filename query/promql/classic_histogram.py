@@ -17,7 +17,8 @@ from sonde.query.promql.classic_kernels import (
     find_fractions,
     find_quantiles,
 )
-from sonde.query.promql.labels import LabelColumn, LabelTable
+from sonde.query.promql.label_groups import Groups, groups_of
+from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.values import Bools, Floats, Ints, Vector
 
 BUCKET_LABEL = "le"
@@ -55,25 +56,14 @@ class Forced:
     largest_difference: float
 
 
-def groups_of(labels: LabelTable, natives: Bools) -> Ints:
-    """(n,) equal numbers, from 0 without gaps, for series with equal labels but for `le`. A native's `le` counts as any label."""
-    keys = [column.codes for name, column in sorted(labels.columns.items()) if name != BUCKET_LABEL]
-    if BUCKET_LABEL in labels.columns:
-        keys.append(np.where(natives, labels.columns[BUCKET_LABEL].codes, 0).astype(np.int32))
-    if not keys or not labels.size:
-        return np.zeros(labels.size, np.int64)
-    group = np.zeros(labels.size, np.int64)
-    for codes in keys:
-        # Kept dense at each label, so that the product of two never overflows.
-        _, group = np.unique(group * (int(codes.max()) + 1) + codes, return_inverse=True)
-    return group.astype(np.int64, copy=False)
+def groups_without_bounds(labels: LabelTable, natives: Bools) -> Groups:
+    """Series with the same labels but for `le` belong together; the `le` of `natives` counts as any other label."""
+    return groups_of(labels.without_where({BUCKET_LABEL}, ~natives))
 
 
 def bounds_of(labels: LabelTable) -> Floats:
     """(n,) the upper bound that each series' `le` says; NaN where it is missing or no number."""
-    column = labels.columns.get(BUCKET_LABEL)
-    if column is None:
-        return np.full(labels.size, np.nan)
+    column = labels.column(BUCKET_LABEL)
     return np.array([_bound(text) for text in column.values], np.float64)[column.codes]
 
 
@@ -152,12 +142,3 @@ def fractions(histograms: ClassicHistograms, lower: Floats, upper: Floats) -> tu
         found,
     )
     return values, found
-
-
-def without_bounds(labels: LabelTable, rows: Ints, classic: Bools) -> LabelTable:
-    """The labels of some series; those of `classic` ones (as long as `rows`) without their `le`."""
-    columns = {name: LabelColumn(column.codes[rows], column.values) for name, column in labels.columns.items()}
-    if BUCKET_LABEL in columns:
-        column = columns[BUCKET_LABEL]
-        columns[BUCKET_LABEL] = LabelColumn(np.where(classic, 0, column.codes).astype(np.int32), column.values)
-    return LabelTable(len(rows), columns)

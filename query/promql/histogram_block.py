@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sonde.query.promql.histogram import (
     CUSTOM_SCHEMA,
-    Counts,
     CounterReset,
+    Counts,
     Histogram,
     Indices,
     lower_bounds,
@@ -98,7 +98,7 @@ class Block:
         return Histogram(
             layout.schema,
             layout.zero_threshold,
-            float(numbers[zero]),
+            0.0 if layout.is_custom else float(numbers[zero]),
             float(numbers[COUNT]),
             float(numbers[SUM]),
             layout.positive_indices,
@@ -137,7 +137,11 @@ def pack(histograms: Sequence[Histogram]) -> Block:
     numbers[:, SUM] = [histogram.sum for histogram in histograms]
     numbers[:, zero] = [histogram.zero_count for histogram in histograms]
     _fill(numbers[:, zero + 1 :], positive_columns, [histogram.positive_counts for histogram in histograms])
-    _fill(numbers[:, FIRST_BUCKET:zero][:, ::-1], negative_columns, [histogram.negative_counts for histogram in histograms])
+    _fill(
+        numbers[:, FIRST_BUCKET:zero][:, ::-1],
+        negative_columns,
+        [histogram.negative_counts for histogram in histograms],
+    )
     return Block(layout, numbers)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from sonde.query.promql.histogram import CUSTOM_SCHEMA, Counts, CounterReset, Histogram
+from sonde.query.promql.histogram import CUSTOM_SCHEMA, CounterReset, Counts, Histogram
 from sonde.query.promql.histogram_block import Block, Kind, MixedSchemas, Rows, kind, pack, together
 from sonde.query.promql.values import Bools, Ints, Objects
 
@@ -127,7 +127,9 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
         except MixedSchemas:
             mixed[cell] = True
             continue
-        alone = Runs(np.arange(len(members)), np.array([0, len(members)]), np.array([cell]), cells.offsets[cell : cell + 1])
+        alone = Runs(
+            np.arange(len(members)), np.array([0, len(members)]), np.array([cell]), cells.offsets[cell : cell + 1]
+        )
         numbers = kernel(block.numbers, alone)
         histograms[cell] = Block(block.layout, numbers).histogram(0, results[cell])
     return Combined(histograms, mixed, reconciled & ~mixed)

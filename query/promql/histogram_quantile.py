@@ -59,7 +59,9 @@ def _found(block: Block, rows: Ints, ranks: Floats, *, backwards: bool) -> tuple
     column = ordered.shape[1] - 1 - at if backwards else at
     lower, upper, known = _edges(block, rows, column)
     short = seen < wanted
-    values = np.where(short, np.where(np.isnan(block.numbers[rows, SUM]), np.nan, upper), _within(block, lower, upper, into / here))
+    values = np.where(
+        short, np.where(np.isnan(block.numbers[rows, SUM]), np.nan, upper), _within(block, lower, upper, into / here)
+    )
     return np.where(np.isnan(known), values, known), short & np.isnan(known)
 
 

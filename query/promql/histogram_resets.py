@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sonde.query.promql.histogram import Counts, CounterReset, Histogram
+from sonde.query.promql.histogram import CounterReset, Counts, Histogram
 from sonde.query.promql.histogram_block import SUM, pack, together
 from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
 from sonde.query.promql.values import Bools, Ints

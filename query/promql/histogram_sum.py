@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sonde.query.promql.histogram import Counts, CounterReset
+from sonde.query.promql.histogram import CounterReset, Counts
 from sonde.query.promql.histogram_cells import Cells, Combined, Runs, combine
 from sonde.query.promql.values import Bools, Floats, Ints
 

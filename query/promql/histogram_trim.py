@@ -50,9 +50,7 @@ def _bounds(block: Block) -> tuple[Counts, Counts]:
     return lower, upper
 
 
-def _part(
-    lower: Counts, upper: Counts, cut: Counts, linear: Bools, *, above: bool
-) -> tuple[Counts, Counts, Counts]:
+def _part(lower: Counts, upper: Counts, cut: Counts, linear: Bools, *, above: bool) -> tuple[Counts, Counts, Counts]:
     """Which part of a bucket stays that the value lies in, and from where to where that reaches.
 
     Nobody knows how observations spread in a bucket without an end, so such a bucket goes or stays as a whole. The first
