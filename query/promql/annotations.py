@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from sonde.query.promql.errors import position
 from sonde.query.promql.float_text import shortest_g
+from sonde.query.promql.labels import quoted
 from sonde.query.promql.syntax import Span
 
 MOST = 10
@@ -116,12 +117,6 @@ def _texts(prefix: str, kind: str, found: dict[str, _Annotation], query: str, mo
 
 def _second(ms: int) -> str:
     return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def quoted(text: str) -> str:
-    """`text` in double quotes, as Go prints it with %q."""
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"' + "".join(escapes.get(character, character) for character in text) + '"'
 
 
 # The messages, in Prometheus' words. A name that is empty is left out.

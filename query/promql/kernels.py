@@ -32,3 +32,21 @@ def find_windows(times: Any, offsets: Any, starts: Any, ends: Any, first: Any, e
                 right += 1
             first[series, step] = left
             end[series, step] = right
+
+
+@kernel
+def find_last(times: Any, stale: Any, offsets: Any, ends: Any, lookback: Any, index: Any) -> None:
+    """Writes for each series and step which sample is the latest with `end - lookback < time <= end`.
+
+    -1 where there is none, and where the latest is a stale marker. `ends` ascend.
+    """
+    for series in range(offsets.size - 1):
+        first = offsets[series]
+        at = first
+        stop = offsets[series + 1]
+        for step in range(ends.size):
+            while at < stop and times[at] <= ends[step]:
+                at += 1
+            last = at - 1
+            found = last >= first and times[last] > ends[step] - lookback and not stale[last]
+            index[series, step] = last if found else -1

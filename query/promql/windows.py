@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sonde.query.promql.kernels import find_windows
 from sonde.query.promql.syntax import Modifier
 from sonde.query.promql.values import Bools, Floats, Ints, Objects, Samples, Vector
 
@@ -67,16 +66,6 @@ class Windows:
     def vector(self, values: Floats, present: Bools) -> Vector:
         """A vector of floats with the labels of these windows."""
         return Vector(self.samples.labels, values, present)
-
-
-def windows_over(
-    samples: Samples, ends_ms: Ints, range_ms: int, *, before_ms: int = 0, behind_ms: int = 0
-) -> tuple[Ints, Ints]:
-    """`first` and `end` of the windows `(end - range - before, end + behind]`; `ends_ms` ascending."""
-    first = np.empty((samples.labels.size, len(ends_ms)), np.int64)
-    end = np.empty_like(first)
-    find_windows(samples.times, samples.offsets, ends_ms - (range_ms + before_ms), ends_ms + behind_ms, first, end)
-    return first, end
 
 
 def samples_where(samples: Samples, mask: Bools) -> Samples:

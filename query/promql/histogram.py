@@ -1,0 +1,131 @@
+"""A native histogram sample: sparse buckets with exponential or custom bounds, counts as floats.
+
+Source: https://prometheus.io/docs/specs/native_histograms/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int32]
+Counts = NDArray[np.float64]
+
+CUSTOM_SCHEMA = -53
+"""The schema of a histogram whose bounds are `custom_values` (a classic histogram as a native one)."""
+MINIMUM_SCHEMA = -4
+MAXIMUM_SCHEMA = 8
+
+
+class CounterReset(Enum):
+    """What a sample says of itself against the one before it."""
+
+    UNKNOWN = "unknown"
+    RESET = "reset"
+    NOT_RESET = "not_reset"
+    GAUGE = "gauge"
+
+
+def no_indices() -> Indices:
+    return np.empty(0, np.int32)
+
+
+def no_counts() -> Counts:
+    return np.empty(0, np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """A native histogram. Bucket arrays are never written to: histograms made from one another may share them.
+
+    Bucket `i` of an exponential schema ends, inclusive, at `base ** i` with `base = 2 ** 2 ** -schema` and begins,
+    exclusive, at `base ** (i - 1)`; on the negative side mirrored. Bucket `i` of the custom schema ends at
+    `custom_values[i]`, the last one at +Inf; it has neither zero bucket nor negative ones. A bucket that is not listed is
+    empty, a listed one may be.
+    """
+
+    schema: int = 0
+    zero_threshold: float = 0.0
+    zero_count: float = 0.0
+    """Observations within `[-zero_threshold, zero_threshold]`."""
+    count: float = 0.0
+    """All observations, NaN ones too, which are in no bucket."""
+    sum: float = 0.0
+    positive_indices: Indices = field(default_factory=no_indices)
+    """(p,), strictly ascending."""
+    positive_counts: Counts = field(default_factory=no_counts)
+    """(p,), not cumulative."""
+    negative_indices: Indices = field(default_factory=no_indices)
+    negative_counts: Counts = field(default_factory=no_counts)
+    custom_values: Counts = field(default_factory=no_counts)
+    """Strictly ascending upper bounds, +Inf left out; empty with an exponential schema."""
+    counter_reset_hint: CounterReset = CounterReset.UNKNOWN
+
+    @property
+    def is_custom(self) -> bool:
+        return self.schema == CUSTOM_SCHEMA
+
+    def __eq__(self, other: object) -> bool:
+        """The same numbers in the same buckets, NaN equal to NaN. Empty buckets and the hint don't count."""
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return (
+            self.schema == other.schema
+            and _same(self.count, other.count)
+            and _same(self.sum, other.sum)
+            and np.array_equal(self.custom_values, other.custom_values)
+            and self.zero_threshold == other.zero_threshold
+            and _same(self.zero_count, other.zero_count)
+            and _same_buckets(self.positive_indices, self.positive_counts, other.positive_indices, other.positive_counts)
+            and _same_buckets(self.negative_indices, self.negative_counts, other.negative_indices, other.negative_counts)
+        )
+
+def _same(left: float, right: float) -> bool:
+    return left == right or (left != left and right != right)
+
+
+def _same_buckets(indices: Indices, counts: Counts, other_indices: Indices, other_counts: Counts) -> bool:
+    filled, other_filled = counts != 0, other_counts != 0
+    return np.array_equal(indices[filled], other_indices[other_filled]) and np.array_equal(
+        counts[filled], other_counts[other_filled], equal_nan=True
+    )
+
+
+def upper_bounds(indices: NDArray[Any], schema: int, custom_values: Counts) -> Counts:
+    """The inclusive upper bound of each bucket of the positive side; overflowing ones end at the largest float, then +Inf."""
+    if schema == CUSTOM_SCHEMA:
+        bounds = np.append(custom_values, np.inf)
+        return np.where(indices < 0, -np.inf, bounds[np.clip(indices, 0, len(custom_values))])
+    return exponential_bounds(indices, schema)
+
+
+def lower_bounds(indices: NDArray[Any], schema: int, custom_values: Counts) -> Counts:
+    """The exclusive lower bound of each bucket of the positive side; -Inf for the first custom one."""
+    return upper_bounds(np.asarray(indices) - 1, schema, custom_values)
+
+
+def exponential_bounds(indices: NDArray[Any], schema: int) -> Counts:
+    """`2 ** (index * 2 ** -schema)`, exact at powers of two.
+
+    The bucket that the largest float is in ends at that float, and only the one behind it, where +Inf is counted, at +Inf.
+    """
+    indices = np.asarray(indices, np.int64)
+    if schema <= 0:
+        exponents, fractions = indices << -schema, np.ones(indices.shape)
+    else:
+        exponents, fractions = indices >> schema, _fractions(schema)[indices & ((1 << schema) - 1)]
+    with np.errstate(over="ignore", under="ignore"):
+        bounds = np.ldexp(fractions, np.clip(exponents, -5000, 5000).astype(np.int32))
+    last = 1024 << schema if schema > 0 else 1024 >> -schema
+    return np.where(indices == last, np.finfo(np.float64).max, bounds)
+
+
+@lru_cache(maxsize=MAXIMUM_SCHEMA + 1)
+def _fractions(schema: int) -> Counts:
+    """The bounds within [1, 2): 2 ** schema of them."""
+    return np.exp2(np.arange(1 << schema) / (1 << schema))

@@ -1,0 +1,246 @@
+"""Many histograms as one matrix: a row each, a column for every bucket that any of them has.
+
+What histograms are added, compared or scaled with is arithmetic on such rows. Those of one kind (schema, zero threshold and
+custom bounds) only need their buckets side by side; different kinds are first brought to what they have in common.
+
+Source: https://prometheus.io/docs/specs/native_histograms/#operations
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sonde.query.promql.histogram import (
+    CUSTOM_SCHEMA,
+    Counts,
+    CounterReset,
+    Histogram,
+    Indices,
+    lower_bounds,
+    no_counts,
+    no_indices,
+    upper_bounds,
+)
+
+Rows: TypeAlias = NDArray[np.int64]
+Kind: TypeAlias = tuple[int, float, bytes]
+
+COUNT, SUM, FIRST_BUCKET = 0, 1, 2
+"""The columns of `Block.numbers`; the buckets follow in ascending order of their bounds."""
+
+
+class MixedSchemas(Exception):
+    """Exponential and custom buckets have no bounds in common."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The buckets of a block: the negative ones from the lowest up, the zero bucket, the positive ones.
+
+    With custom buckets the zero bucket has its column, too; nothing is ever in it.
+    """
+
+    schema: int
+    zero_threshold: float
+    negative_indices: Indices
+    """(n,), ascending, as in `Histogram`; so the block's columns have them backwards."""
+    positive_indices: Indices
+    """(p,)"""
+    custom_values: Counts
+
+    @property
+    def zero_column(self) -> int:
+        return FIRST_BUCKET + len(self.negative_indices)
+
+    @property
+    def width(self) -> int:
+        return self.zero_column + 1 + len(self.positive_indices)
+
+    def bounds(self) -> tuple[Counts, Counts]:
+        """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
+        positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
+        positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
+        if self.schema == CUSTOM_SCHEMA:
+            return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
+        inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
+        outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
+        edge = np.array([self.zero_threshold])
+        return (
+            np.concatenate([-outer[::-1], -edge, np.maximum(positive_lower, self.zero_threshold)]),
+            np.concatenate([-inner[::-1], edge, positive_upper]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """m histograms of one layout."""
+
+    layout: Layout
+    numbers: Counts
+    """(m, width): count, sum, buckets."""
+
+    @property
+    def buckets(self) -> Counts:
+        return self.numbers[:, FIRST_BUCKET:]
+
+    def histogram(self, row: int, hint: CounterReset) -> Histogram:
+        """One row as a histogram; its bucket arrays are views of the block."""
+        layout, numbers, zero = self.layout, self.numbers[row], self.layout.zero_column
+        return Histogram(
+            layout.schema,
+            layout.zero_threshold,
+            float(numbers[zero]),
+            float(numbers[COUNT]),
+            float(numbers[SUM]),
+            layout.positive_indices,
+            numbers[zero + 1 :],
+            layout.negative_indices,
+            numbers[FIRST_BUCKET:zero][::-1],
+            layout.custom_values,
+            hint,
+        )
+
+    def onto(self, target: Layout) -> Block:
+        """The same histograms with the buckets of `target`, which `common_layout` made for this block, too."""
+        columns = _columns_in(self.layout, target)
+        numbers = np.zeros((len(self.numbers), target.width))
+        if len(np.unique(columns)) == len(columns):
+            numbers[:, columns] = self.numbers
+        else:
+            np.add.at(numbers, (slice(None), columns), self.numbers)
+        return Block(target, numbers)
+
+
+def kind(histogram: Histogram) -> Kind:
+    """What two histograms must agree in for their buckets to have the same bounds."""
+    return histogram.schema, histogram.zero_threshold, histogram.custom_values.tobytes()
+
+
+def pack(histograms: Sequence[Histogram]) -> Block:
+    """Histograms of one kind (at least one), in their order."""
+    first = histograms[0]
+    positive, positive_columns = _union([histogram.positive_indices for histogram in histograms])
+    negative, negative_columns = _union([histogram.negative_indices for histogram in histograms])
+    layout = Layout(first.schema, first.zero_threshold, negative, positive, first.custom_values)
+    zero = layout.zero_column
+    numbers = np.zeros((len(histograms), layout.width))
+    numbers[:, COUNT] = [histogram.count for histogram in histograms]
+    numbers[:, SUM] = [histogram.sum for histogram in histograms]
+    numbers[:, zero] = [histogram.zero_count for histogram in histograms]
+    _fill(numbers[:, zero + 1 :], positive_columns, [histogram.positive_counts for histogram in histograms])
+    _fill(numbers[:, FIRST_BUCKET:zero][:, ::-1], negative_columns, [histogram.negative_counts for histogram in histograms])
+    return Block(layout, numbers)
+
+
+def together(histograms: Sequence[Histogram]) -> Block:
+    """Histograms of any kinds (at least one), in their order, in the layout they have in common.
+
+    Raises `MixedSchemas` where some have exponential and some custom buckets.
+    """
+    rows: dict[Kind, list[int]] = {}
+    for row, histogram in enumerate(histograms):
+        rows.setdefault(kind(histogram), []).append(row)
+    blocks = [pack([histograms[row] for row in members]) for members in rows.values()]
+    if len(blocks) == 1:
+        return blocks[0]
+    layout = common_layout(blocks)
+    numbers = np.empty((len(histograms), layout.width))
+    for members, block in zip(rows.values(), blocks, strict=True):
+        numbers[members] = block.onto(layout).numbers
+    return Block(layout, numbers)
+
+
+def common_layout(blocks: Sequence[Block]) -> Layout:
+    """The finest layout that the histograms of all blocks can be brought to. Raises `MixedSchemas`.
+
+    Of custom bounds it has those that all share; of schemas the lowest; and a zero bucket that holds every other one and
+    ends within no bucket that anything is in.
+    """
+    schemas = {block.layout.schema for block in blocks}
+    if CUSTOM_SCHEMA in schemas:
+        if len(schemas) > 1:
+            raise MixedSchemas
+        bounds: Counts = reduce(np.intersect1d, [block.layout.custom_values for block in blocks])
+        return Layout(CUSTOM_SCHEMA, 0.0, no_indices(), np.arange(len(bounds) + 1, dtype=np.int32), bounds)
+    threshold = _common_threshold(blocks)
+    schema = min(schemas)
+    return Layout(
+        schema,
+        threshold,
+        _kept_indices([(block.layout.negative_indices, block.layout.schema) for block in blocks], threshold, schema),
+        _kept_indices([(block.layout.positive_indices, block.layout.schema) for block in blocks], threshold, schema),
+        no_counts(),
+    )
+
+
+def _common_threshold(blocks: Sequence[Block]) -> float:
+    """The least zero threshold that is at least every block's, and lies strictly inside of no populated bucket."""
+    threshold = max(block.layout.zero_threshold for block in blocks)
+    populated = [_populated_bounds(block) for block in blocks]
+    lowers, uppers = (np.concatenate(side) for side in zip(*populated, strict=True))
+    while (around := (lowers < threshold) & (threshold < uppers)).any():
+        threshold = float(uppers[around].max())
+    return threshold
+
+
+def _populated_bounds(block: Block) -> tuple[Counts, Counts]:
+    """Absolute bounds of the buckets, zero bucket left out, that any row has something in."""
+    layout, populated = block.layout, (block.buckets != 0).any(axis=0)
+    split = len(layout.negative_indices)
+    negative, positive = populated[:split][::-1], populated[split + 1 :]
+    indices = np.concatenate([layout.negative_indices[negative], layout.positive_indices[positive]])
+    return (
+        lower_bounds(indices, layout.schema, layout.custom_values),
+        upper_bounds(indices, layout.schema, layout.custom_values),
+    )
+
+
+def _kept_indices(sides: Sequence[tuple[Indices, int]], threshold: float, schema: int) -> Indices:
+    """The indices, in `schema`, of the buckets that begin at the threshold or above it."""
+    kept = [
+        _reduced(indices[lower_bounds(indices, own, no_counts()) >= threshold], own - schema) for indices, own in sides
+    ]
+    return np.unique(np.concatenate(kept))
+
+
+def _reduced(indices: Indices, by: int) -> Indices:
+    """The buckets of a schema that is `by` lower, in which these are: 2 ** by of them make one."""
+    return ((indices - 1) >> by) + 1
+
+
+def _columns_in(source: Layout, target: Layout) -> NDArray[np.intp]:
+    """Where each column of a block goes in one with the target's layout."""
+    zero = target.zero_column
+    if target.schema == CUSTOM_SCHEMA:
+        uppers = upper_bounds(source.positive_indices, source.schema, source.custom_values)
+        return np.concatenate([[COUNT, SUM, zero], zero + 1 + np.searchsorted(target.custom_values, uppers)])
+    negative = _side_columns(source.negative_indices, target.negative_indices, source.schema, target)
+    positive = _side_columns(source.positive_indices, target.positive_indices, source.schema, target)
+    return np.concatenate([[COUNT, SUM], (zero - negative)[::-1], [zero], zero + positive])
+
+
+def _side_columns(indices: Indices, kept: Indices, schema: int, target: Layout) -> NDArray[np.intp]:
+    """How many columns from the zero bucket each bucket of one side goes: 0 if it is swallowed by it."""
+    swallowed = lower_bounds(indices, schema, no_counts()) < target.zero_threshold
+    return np.where(swallowed, 0, np.searchsorted(kept, _reduced(indices, schema - target.schema)) + 1)
+
+
+def _union(sides: Sequence[Indices]) -> tuple[Indices, NDArray[np.intp] | None]:
+    """All indices that occur; and, unless every side has all of them, where the sides' entries, joined, go in a row."""
+    first = sides[0]
+    if all(side is first or np.array_equal(side, first) for side in sides):
+        return first, None
+    return np.unique(np.concatenate(sides), return_inverse=True)
+
+
+def _fill(target: Counts, columns: NDArray[Any] | None, sides: Sequence[Counts]) -> None:
+    if columns is None:
+        target[:] = sides
+        return
+    rows = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
+    target[rows, columns] = np.concatenate(sides)

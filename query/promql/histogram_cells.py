@@ -1,0 +1,130 @@
+"""Combining many histograms into many others: sums, means, differences, each of a few members of one pool.
+
+A cell is one result; its members are a run of `members`, indexes into the pool. Cells whose members are of one kind are
+worked on together, as rows of one matrix; the others one by one, in the layout that their members have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from sonde.query.promql.histogram import CUSTOM_SCHEMA, Counts, CounterReset, Histogram
+from sonde.query.promql.histogram_block import Block, Kind, MixedSchemas, Rows, kind, pack, together
+from sonde.query.promql.values import Bools, Ints, Objects
+
+Kernel: TypeAlias = Callable[[Counts, Ints, Ints], Counts]
+"""`kernel(numbers, members, offsets)`: cell i is made of the rows `members[offsets[i]:offsets[i + 1]]` of `numbers`
+(m, w), at least one; gives (cells, w)."""
+
+CHUNK_NUMBERS = 1 << 20
+"""How many numbers a result is computed at once: some arrays of 8 MB, whatever the number of cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Results to be made of the histograms of a pool."""
+
+    pool: Sequence[Histogram]
+    members: Ints
+    """(k,) indexes into the pool."""
+    offsets: Ints
+    """(cells + 1,), ascending from 0; no cell is empty."""
+
+    @property
+    def size(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """What became of the cells."""
+
+    histograms: Objects
+    """(cells,) a Histogram, or None where `mixed`."""
+    mixed: Bools
+    """(cells,) whether a cell has exponential and custom buckets."""
+    reconciled: Bools
+    """(cells,) whether a cell has different custom bounds."""
+
+
+def pool_of(histograms: Objects) -> tuple[list[Histogram], Ints]:
+    """The different objects among these, and which of them each is. Any shape; None must not be among them."""
+    flat = histograms.ravel()
+    identities = np.fromiter(map(id, flat), np.int64, len(flat))
+    _, first, which = np.unique(identities, return_index=True, return_inverse=True)
+    return list(flat[first]), which.reshape(histograms.shape).astype(np.int64, copy=False)
+
+
+def objects_of(histograms: Sequence[Histogram]) -> Objects:
+    """(n,) dtype object."""
+    objects = np.empty(len(histograms), object)
+    objects[:] = histograms
+    return objects
+
+
+def kinds_of(pool: Sequence[Histogram]) -> tuple[list[Kind], Ints]:
+    """The different kinds in a pool, and which of them each histogram has."""
+    known: dict[Kind, int] = {}
+    codes = np.fromiter((known.setdefault(kind(histogram), len(known)) for histogram in pool), np.int64, len(pool))
+    return list(known), codes
+
+
+def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
+    """The pool in blocks of one kind and at most about `CHUNK_NUMBERS` numbers, each with its rows' places in the pool."""
+    kinds, codes = kinds_of(pool)
+    for code in range(len(kinds)):
+        places = np.flatnonzero(codes == code)
+        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places)
+        for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
+            yield rows, pack([pool[row] for row in rows])
+
+
+def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[CounterReset]]) -> Combined:
+    """Every cell's members put together by the kernel; the result's hint is what `hints` says."""
+    histograms, mixed, reconciled = np.empty(cells.size, object), np.zeros(cells.size, bool), np.zeros(cells.size, bool)
+    if not cells.size:
+        return Combined(histograms, mixed, reconciled)
+    results = hints(cells)
+    kinds, codes = kinds_of(cells.pool)
+    member_codes = codes[cells.members]
+    lowest = np.minimum.reduceat(member_codes, cells.offsets[:-1])
+    uniform = lowest == np.maximum.reduceat(member_codes, cells.offsets[:-1])
+    for code in np.unique(lowest[uniform]):
+        for where, block, numbers in _uniform(cells, np.flatnonzero(uniform & (lowest == code)), kernel):
+            made = Block(block.layout, numbers)
+            for row, cell in enumerate(where):
+                histograms[cell] = made.histogram(row, results[cell])
+    for cell in np.flatnonzero(~uniform):
+        members = cells.members[cells.offsets[cell] : cells.offsets[cell + 1]]
+        different = {kinds[code] for code in codes[members]}
+        reconciled[cell] = len({bounds for schema, _, bounds in different if schema == CUSTOM_SCHEMA}) > 1
+        try:
+            block = together([cells.pool[member] for member in members])
+        except MixedSchemas:
+            mixed[cell] = True
+            continue
+        numbers = kernel(block.numbers, np.arange(len(members)), np.array([0, len(members)]))
+        histograms[cell] = Block(block.layout, numbers).histogram(0, results[cell])
+    return Combined(histograms, mixed, reconciled & ~mixed)
+
+
+def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, Block, Counts]]:
+    """The kernel's results for cells of one kind, chunk by chunk."""
+    used, members = np.unique(_runs(cells.members, cells.offsets, where), return_inverse=True)
+    block = pack([cells.pool[row] for row in used])
+    lengths = np.diff(cells.offsets)[where]
+    offsets = np.append(0, np.cumsum(lengths))
+    step = max(1, CHUNK_NUMBERS // block.layout.width)
+    for start in range(0, len(where), step):
+        part = offsets[start : start + step + 1]
+        yield where[start : start + step], block, kernel(block.numbers, members[part[0] : part[-1]], part - part[0])
+
+
+def _runs(values: Ints, offsets: Ints, where: Ints) -> Ints:
+    """The values of some cells, joined."""
+    lengths = np.diff(offsets)[where]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return values[np.repeat(offsets[where], lengths) + within]

@@ -1,0 +1,174 @@
+"""Selectors: from what a source gives to instant vectors and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sonde.query.promql.annotations import Annotations
+from sonde.query.promql.histogram import CounterReset
+from sonde.query.promql.kernels import find_last, find_windows
+from sonde.query.promql.labels import LabelTable
+from sonde.query.promql.limits import Budget
+from sonde.query.promql.source import Source
+from sonde.query.promql.syntax import At, Matcher, MatrixSelector, Modifier, Subquery, VectorSelector
+from sonde.query.promql.values import Ints, Objects, Samples, Vector
+from sonde.query.promql.windows import Windows, is_histogram, samples_where, stale, without_stale
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What all parts of one evaluation share."""
+
+    source: Source
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    """0 in an instant query."""
+    lookback_ms: int
+    default_step_ms: int
+    """The step of a subquery that says none."""
+    annotations: Annotations
+    budget: Budget
+    invariant: frozenset[int]
+    """`id` of the expressions that have the same value at every step."""
+
+    def fetch(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
+        """What the source has within `start_ms` to `end_ms`, both inclusive."""
+        samples = self.source.select(matchers, start_ms, end_ms)
+        self.budget.take(len(samples.times))
+        return samples
+
+
+def ends_of(selector: VectorSelector | Subquery, times: Ints, query: Query) -> Ints:
+    """(s,) the times at which a selector looks when it is evaluated at `times`."""
+    assert isinstance(selector.offset, int), "durations are resolved before evaluation"
+    match selector.at:
+        case None:
+            return times - selector.offset
+        case At.START:
+            at = query.start_ms
+        case At.END:
+            at = query.end_ms
+        case int() as at:
+            pass
+    return np.full(len(times), at - selector.offset, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The samples an instant selector finds: `index[i, j]` of the flat arrays for series `i` at step `j`, or -1."""
+
+    samples: Samples
+    index: Ints
+    """(n, s)"""
+
+    def vector(self) -> Vector:
+        present = self.index >= 0
+        values = self.samples.values[self.index] if len(self.samples.times) else np.zeros(self.index.shape)
+        histograms = _gathered(self.samples.histograms, self.index)
+        return Vector(self.samples.labels, values, present, histograms)
+
+
+def _gathered(histograms: Objects | None, index: Ints) -> Objects | None:
+    """The histograms at `index`, None where it is -1; None for the whole where there are none."""
+    if histograms is None or not len(histograms):
+        return None
+    found = histograms[index]
+    found[index < 0] = None
+    return found if is_histogram(found).any() else None
+
+
+def find(selector: VectorSelector, times: Ints, query: Query) -> Found:
+    """The latest sample of each series at each step, not older than the lookback and not a stale marker.
+
+    Series without any are left out.
+    """
+    ends = ends_of(selector, times, query)
+    samples = query.fetch(selector.matchers, int(ends[0]) - query.lookback_ms + 1, int(ends[-1]))
+    query.budget.take(samples.labels.size * len(ends))
+    index = np.empty((samples.labels.size, len(ends)), np.int64)
+    find_last(samples.times, stale(samples), samples.offsets, ends, query.lookback_ms, index)
+    some = (index >= 0).any(axis=1)
+    if some.all():
+        return Found(samples, index)
+    return Found(replace(samples, labels=samples.labels.take(some)), index[some])
+
+
+def windows_of(selector: MatrixSelector, times: Ints, query: Query) -> Windows:
+    """The windows of a range selector. Series without samples in any of them stay."""
+    assert isinstance(selector.range, int), "durations are resolved before evaluation"
+    modifier = selector.vector.modifier
+    before = query.lookback_ms if modifier is not None else 0
+    behind = query.lookback_ms if modifier is Modifier.SMOOTHED else 0
+    ends = ends_of(selector.vector, times, query)
+    first_ms = int(ends[0]) - selector.range - before + 1
+    samples = without_stale(query.fetch(selector.vector.matchers, first_ms, int(ends[-1]) + behind))
+    return _windows(samples, ends, selector.range, query.budget, before=before, behind=behind, modifier=modifier)
+
+
+def subquery_windows(vector: Vector, steps: Ints, ends: Ints, range_ms: int, budget: Budget) -> Windows:
+    """The windows of a subquery: over the samples of `vector`, which was evaluated at `steps`."""
+    windows = _windows(as_samples(vector, steps), ends, range_ms, budget)
+    return replace(windows, drop_name=vector.drop_name)
+
+
+def _windows(
+    samples: Samples,
+    ends: Ints,
+    range_ms: int,
+    budget: Budget,
+    *,
+    before: int = 0,
+    behind: int = 0,
+    modifier: Modifier | None = None,
+) -> Windows:
+    budget.take(2 * samples.labels.size * len(ends))
+    first = np.empty((samples.labels.size, len(ends)), np.int64)
+    end = np.empty_like(first)
+    find_windows(samples.times, samples.offsets, ends - (range_ms + before), ends + behind, first, end)
+    return Windows(samples, first, end, ends, range_ms, modifier)
+
+
+def as_samples(vector: Vector, steps: Ints) -> Samples:
+    """The samples that a subquery makes of its inner expression: each at the time of its step.
+
+    What a histogram says of a counter reset holds for the sample before it in the store, not in the subquery: it is forgotten.
+    """
+    counts = vector.present.sum(axis=1)
+    times = np.broadcast_to(steps, vector.present.shape)[vector.present]
+    histograms = None if vector.histograms is None else _with_unknown_resets(vector.histograms[vector.present])
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    return Samples(vector.labels, offsets, times, vector.values[vector.present], histograms)
+
+
+def _with_unknown_resets(histograms: Objects) -> Objects:
+    told = (CounterReset.RESET, CounterReset.NOT_RESET)
+    for index in np.flatnonzero(is_histogram(histograms)):
+        if histograms[index].counter_reset_hint in told:
+            histograms[index] = replace(histograms[index], counter_reset_hint=CounterReset.UNKNOWN)
+    return histograms
+
+
+def nothing(steps: int) -> Vector:
+    """A vector of no series."""
+    return Vector(LabelTable.empty(0), np.zeros((0, steps)), np.zeros((0, steps), bool))
+
+
+def no_samples() -> Samples:
+    """Samples of no series."""
+    return Samples(LabelTable.empty(0), np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
+def windowed(windows: Windows) -> Samples:
+    """What a range selector answers by itself at one step: the samples of its windows, series without any left out."""
+    first, end = windows.first[:, 0], windows.end[:, 0]
+    inside = np.zeros(len(windows.samples.times) + 1, np.int64)
+    np.add.at(inside, first, 1)
+    np.add.at(inside, end, -1)
+    kept = samples_where(windows.samples, np.cumsum(inside[:-1]) > 0)
+    some = end > first
+    counts = np.diff(kept.offsets)[some]
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    return replace(kept, labels=kept.labels.take(some), offsets=offsets)
