@@ -210,7 +210,9 @@ def _each(histograms: Objects, floats: Floats, operation: WithFloat, *, gauge_be
     members, numbers = [pool[pair // len(values)] for pair in pairs], values[pairs % max(1, len(values))]
     made = np.empty(len(pairs), object)
     for rows, block in blocks_of(members):
-        made[rows] = _unpacked(operation(block, numbers[rows]), [members[row] for row in rows], numbers[rows] < gauge_below)
+        made[rows] = _unpacked(
+            operation(block, numbers[rows]), [members[row] for row in rows], numbers[rows] < gauge_below
+        )
     return made[places]
 
 

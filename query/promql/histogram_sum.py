@@ -29,7 +29,8 @@ def weighted(cells: Cells, weights: Floats, factors: Floats) -> Combined:
     def kernel(numbers: Counts, runs: Runs) -> Counts:
         total = np.zeros((len(runs.cells), numbers.shape[1]))
         for alive, rows, places in runs.by_rank():
-            total[alive] += numbers[rows] * weights[places][:, np.newaxis]
+            weight = weights[places][:, np.newaxis]
+            total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
         return total * factors[runs.cells][:, np.newaxis]
 
     return combine(cells, kernel, lambda cells: [CounterReset.GAUGE] * cells.size)

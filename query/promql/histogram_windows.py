@@ -6,16 +6,17 @@ The windows of all but `last_two` hold only histograms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sonde.query.promql import annotations as notes
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import before, resets, restarts
-from sonde.query.promql.histogram import CounterReset, Histogram
+from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_cells import Cells, Combined
-from sonde.query.promql.histogram_edges import edged
+from sonde.query.promql.histogram_edges import edged_differences, edged_spans
 from sonde.query.promql.histogram_resets import resets_between
+from sonde.query.promql.histogram_spans import Spans
 from sonde.query.promql.histogram_sum import averaged, collisions, summed, weighted
 from sonde.query.promql.sample_kinds import names_of
 from sonde.query.promql.values import Bools, Floats, Ints, Samples, Vector
@@ -35,140 +36,45 @@ def delta(windows: Windows, context: Context) -> Vector:
 
 
 def _increases(windows: Windows, context: Context, *, counter: bool, divisor: float) -> Vector:
-    if windows.modifier is not None:
-        return edged(windows, context, counter=counter, divisor=divisor)
-    spans = _Spans.of(windows, counter=counter)
+    if windows.modifier is None:
+        spans = Spans.of(windows, counter=counter)
+        cells, weights = spans.differences()
+        factors = spans.extrapolations(windows, cells, weights, counter=counter) / divisor
+    else:
+        spans = edged_spans(windows, counter=counter)
+        cells, weights = edged_differences(windows, spans, counter=counter)
+        factors = np.full(cells.size, 1 / divisor)
     mixed = _note_kinds(windows, context, spans, counter=counter)
-    cells, weights = spans.differences()
-    factors = spans.extrapolations(windows, cells, weights, counter=counter) / divisor
     combined = weighted(cells, weights, factors)
     note_bounds(context, cells, weights, combined)
     return vector_of(windows, spans.where, replace(combined, mixed=combined.mixed | mixed))
 
 
-@dataclass(frozen=True, slots=True)
-class _Spans:
-    """The windows that an increase can be computed for, c of them."""
+def _note_kinds(windows: Windows, context: Context, spans: Spans, *, counter: bool) -> Bools:
+    """Warns of gauges where counters are wanted, and the other way; gives (c,) which windows mix exponential and custom buckets.
 
-    histograms: list[Histogram]
-    """(m,) of all samples."""
-    where: Bools
-    """(n, s)"""
-    first: Ints
-    """(c,) the first sample of each window."""
-    last: Ints
-    reset: Bools
-    """(m,) whether a sample is less than the one before it, or says that it began anew; never for a gauge."""
-    from_zero: Bools
-    """(c,) whether the counter started within the window, so that its first sample is itself an increase."""
-    starts_ms: Ints
-    """(c,) when the window's range begins."""
-
-    @classmethod
-    def of(cls, windows: Windows, *, counter: bool) -> _Spans:
-        samples = windows.samples
-        counts = windows.counts
-        ranges = np.broadcast_to(windows.ends_ms - windows.range_ms, counts.shape)
-        from_zero = np.zeros(counts.shape, bool)
-        if counter and samples.start_times is not None and len(samples.times):
-            some = np.minimum(windows.first, len(samples.times) - 1)
-            starts = samples.start_times[some]
-            from_zero = (counts > 0) & (starts != 0) & (starts > ranges) & (starts < samples.times[some])
-        where = (counts >= 2) | from_zero
-        histograms = list(samples.histograms) if samples.histograms is not None else []
-        reset = np.zeros(len(histograms), bool)
-        if counter and where.any():
-            reset = _resets(samples)
-        first, last = windows.first[where], windows.end[where] - 1
-        return cls(histograms, where, first, last, reset, from_zero[where], ranges[where])
-
-    @property
-    def dropped(self) -> Bools:
-        """(c,) whether the counter was reset right after the first sample, which then says nothing."""
-        return (self.last > self.first) & self.reset[np.minimum(self.first + 1, self.last)]
-
-    def differences(self) -> tuple[Cells, Floats]:
-        """For each window the samples that make its increase, and their weights.
-
-        These are the last less the first, and each one that a reset came after.
-        """
-        resets_at = np.flatnonzero(self.reset)
-        begin = np.searchsorted(resets_at, self.first + 1 + self.dropped)
-        count = np.maximum(np.searchsorted(resets_at, self.last + 1) - begin, 0)
-        cell = np.arange(len(self.first))
-        taken_off = np.flatnonzero((self.last > self.first) & ~self.dropped & ~self.from_zero)
-        alone = np.flatnonzero(self.from_zero & self.dropped)
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        corrections = resets_at[np.repeat(begin, count) + within] - 1
-        second = np.flatnonzero(self.dropped)
-        of_cell = np.concatenate([cell, second, taken_off, np.repeat(cell, count), alone])
-        members = np.concatenate(
-            [self.last, self.first[second] + 1, self.first[taken_off], corrections, self.first[alone]]
-        )
-        # The sample after a reset counts nothing by itself, but its bounds are those to begin with.
-        weights = np.concatenate(
-            [np.ones(len(cell)), np.zeros(len(second)), np.full(len(taken_off), -1.0), np.ones(len(corrections) + len(alone))]
-        )
-        order = np.argsort(of_cell, kind="stable")
-        offsets = np.append(0, np.cumsum(np.bincount(of_cell, minlength=len(cell))))
-        return Cells(self.histograms, members[order], offsets), weights[order]
-
-    def extrapolations(self, windows: Windows, cells: Cells, weights: Floats, *, counter: bool) -> Floats:
-        """(c,) what each difference is to be multiplied by, to be one over the whole range.
-
-        A series that goes on to within 1.1 of its mean distance of samples from an edge is taken to reach it, another one to
-        end half that distance behind its outermost sample; and a counter not to have begun below zero.
-        """
-        times, ends = windows.samples.times, np.broadcast_to(windows.ends_ms, self.where.shape)[self.where]
-        first, last = times[self.first], times[self.last]
-        to_start, to_end = (first - self.starts_ms) / 1000, (ends - last) / 1000
-        sampled, gaps = (last - first) / 1000, self.last - self.first
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            distance = np.where(gaps > 0, sampled / gaps, 0.0)
-            to_start = np.where(to_start >= distance * 1.1, distance / 2, to_start)
-            to_end = np.where(to_end >= distance * 1.1, distance / 2, to_end)
-            if counter and cells.size:
-                counts = np.fromiter((histogram.count for histogram in self.histograms), np.float64)
-                increases = np.add.reduceat(counts[cells.members] * weights, cells.offsets[:-1])
-                begun = counts[self.first]
-                to_zero = np.where((increases > 0) & (begun >= 0), sampled * (begun / increases), np.inf)
-                to_start = np.minimum(to_start, to_zero)
-            if self.from_zero.any():
-                assert windows.samples.start_times is not None
-                whole = (last - windows.samples.start_times[self.first]) / 1000
-                sampled = np.where(self.from_zero, whole, sampled)
-                to_start = np.where(self.from_zero, 0.0, to_start)
-            return np.where(sampled != 0, (sampled + to_start + to_end) / sampled, 1.0)
-
-
-def _note_kinds(windows: Windows, context: Context, spans: _Spans, *, counter: bool) -> Bools:
-    """Warns of gauges where counters are wanted, and the other way; gives (c,) which windows mix exponential and custom buckets."""
+    Of a gauge only the two samples at the edges are looked at, unless the edges are made of more.
+    """
     gauge = np.fromiter((one.counter_reset_hint is CounterReset.GAUGE for one in spans.histograms), bool)
     custom = np.fromiter((one.is_custom for one in spans.histograms), bool)
-    several = spans.last > spans.first
+    several = (spans.last > spans.first) | (windows.modifier is not None)
+    begin = spans.first
     if counter:
-        gauges, customs = before(gauge), before(custom)
+        gauges = before(gauge)
         wrong = several & (gauges[spans.last + 1] > gauges[spans.first])
-        begin = spans.first + spans.dropped
-        of_custom = customs[spans.last + 1] - customs[begin]
-        mixed = (of_custom > 0) & (of_custom <= spans.last - begin)
         warn(windows, context, notes.native_histogram_not_counter, spans.where, wrong)
+        begin = begin + (spans.dropped if windows.modifier is None else 0)
     else:
         wrong = several & ~(gauge[spans.first] & gauge[spans.last])
-        mixed = custom[spans.first] != custom[spans.last]
         warn(windows, context, notes.native_histogram_not_gauge, spans.where, wrong)
+    if counter or windows.modifier is not None:
+        customs = before(custom)
+        of_custom = customs[spans.last + 1] - customs[begin]
+        mixed = (of_custom > 0) & (of_custom <= spans.last - begin)
+    else:
+        mixed = custom[spans.first] != custom[spans.last]
     warn(windows, context, notes.mixed_exponential_custom_histograms, spans.where, mixed)
     return mixed
-
-
-def _resets(samples: Samples) -> Bools:
-    """(m,) whether a histogram is a reset against the one before it; of a series' first one nothing that means something."""
-    found = restarts(samples)
-    later = np.setdiff1d(np.arange(1, len(samples.times)), samples.offsets)
-    later = later[~found[later]]
-    assert samples.histograms is not None
-    found[later] = resets_between(samples.histograms, later)
-    return found
 
 
 def note_bounds(context: Context, cells: Cells, weights: Floats, combined: Combined) -> None:
@@ -197,7 +103,10 @@ def last_two(
     warn(windows, context, notes.mixed_floats_histograms, mixed, np.ones(np.count_nonzero(mixed), bool))
     earlier, later = previous[where], last[where]
     pool = list(samples.histograms)
-    hints = [(pool[one].counter_reset_hint, pool[other].counter_reset_hint) for one, other in zip(earlier, later, strict=True)]
+    hints = [
+        (pool[one].counter_reset_hint, pool[other].counter_reset_hint)
+        for one, other in zip(earlier, later, strict=True)
+    ]
     gauges = np.array([pair.count(CounterReset.GAUGE) for pair in hints], np.int64)
     message = notes.native_histogram_not_counter if counter else notes.native_histogram_not_gauge
     warn(windows, context, message, where, gauges > 0 if counter else gauges < 2)
