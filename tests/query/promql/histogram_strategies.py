@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from sonde.query.promql.histogram import CUSTOM_SCHEMA, Histogram
+
+unhurried = settings(deadline=None)
+"""For every property: the first example may compile kernels, and machines are slow."""
 
 BUCKETS = st.dictionaries(st.integers(-40, 40), st.integers(0, 100), max_size=12)
 SCHEMAS = st.integers(-4, 8)

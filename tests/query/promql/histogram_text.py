@@ -20,8 +20,8 @@ from sonde.query.promql.histogram_sum import joint_hints, summed, weighted
 _TEXT = re.compile(r"\{\{(.*)\}\}", re.DOTALL)
 _PART = re.compile(r"\s*(\w+)\s*:\s*(\[[^\]]*\]|[^\s\[\]]+)\s*")
 _KEYS = frozenset(
-    "schema sum count z_bucket z_bucket_w custom_values buckets offset n_buckets n_offset counter_reset_hint".split()
-)
+    ["schema", "sum", "count", "z_bucket", "z_bucket_w", "custom_values", "counter_reset_hint"]
+) | frozenset(["buckets", "offset", "n_buckets", "n_offset"])
 
 
 def parse_histogram(text: str) -> Histogram:
@@ -142,3 +142,10 @@ def from_classic(buckets: Sequence[tuple[float, float]], count: float | None, to
         positive_counts=np.diff(cumulative, prepend=0.0),
         custom_values=np.array([bound for bound, _ in ordered[:-1]], np.float64),
     )
+
+
+def objects(histograms: Sequence[Histogram | None]) -> np.ndarray:
+    """(n,) dtype object, as samples and vectors hold them."""
+    found = np.empty(len(histograms), object)
+    found[:] = histograms
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from histogram_strategies import alike, mixable
+from histogram_strategies import alike, mixable, unhurried
 from histogram_text import minus, parse_histogram, plus
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,24 +94,28 @@ def test_only_different_custom_bounds_count_as_reconciled() -> None:
     assert summed(cells).reconciled.tolist() == [False, True, False]
 
 
+@unhurried
 @given(alike(2))
 def test_taking_off_what_was_added_gives_the_same_back(pair: list[Histogram]) -> None:
     left, right = pair
     assert minus(plus(left, right), right) == left
 
 
+@unhurried
 @given(mixable(3))
 def test_the_order_of_a_sum_is_all_one(three: list[Histogram]) -> None:
     a, b, c = three
     assert plus(plus(a, b), c) == plus(a, plus(b, c)) == plus(plus(c, a), b)
 
 
+@unhurried
 @given(mixable(3))
 def test_a_sum_of_many_is_that_of_two_and_two(three: list[Histogram]) -> None:
     a, b, c = three
     assert only(summed(one_cell(three))) == plus(plus(a, b), c)
 
 
+@unhurried
 @given(mixable(4))
 def test_no_observation_gets_lost_in_a_sum(four: list[Histogram]) -> None:
     total = only(summed(one_cell(four)))
@@ -119,6 +123,7 @@ def test_no_observation_gets_lost_in_a_sum(four: list[Histogram]) -> None:
     assert total.count == within == sum(histogram.count for histogram in four)
 
 
+@unhurried
 @given(st.lists(mixable(3), min_size=1, max_size=6))
 def test_cells_of_all_kinds_at_once_are_as_one_by_one(groups: list[list[Histogram]]) -> None:
     pool = [histogram for group in groups for histogram in group]
@@ -126,6 +131,7 @@ def test_cells_of_all_kinds_at_once_are_as_one_by_one(groups: list[list[Histogra
     assert together.histograms.tolist() == [only(summed(one_cell(group))) for group in groups]
 
 
+@unhurried
 @given(alike(4))
 def test_a_mean_is_the_sum_divided(four: list[Histogram]) -> None:
     mean, total = only(averaged(one_cell(four))), only(summed(one_cell(four)))
