@@ -96,7 +96,7 @@ class _Result:
             self.values[cells] = kept
             self.present[cells] = True
         else:
-            self.made[cells] = np.where(kept, self._left(cells), None)
+            self.made[cells] = _only_where(kept, self._left(cells))
             self.present[cells] = kept
 
     def _combine(self, cells: Bools) -> None:
@@ -108,7 +108,7 @@ class _Result:
             self.annotations.info(notes.mismatched_custom_buckets(operation), self.expr.span)
         if combined.mixed.any():
             self.annotations.warn(notes.incompatible_bucket_layout(self.expr.op), self.expr.span)
-        self.made[cells] = np.where(collided, None, combined.histograms)
+        self.made[cells] = _only_where(~collided, combined.histograms)
         self.present[cells] = ~(combined.mixed | collided)
 
     def _fill(self, cells: Bools, histograms: Objects) -> None:
@@ -126,6 +126,12 @@ class _Result:
     def _right(self, cells: Bools) -> Objects:
         assert self.operands.right_histograms is not None
         return self.operands.right_histograms[cells]
+
+
+def _only_where(kept: Bools, histograms: Objects) -> Objects:
+    found = histograms.copy()
+    found[~kept] = None
+    return found
 
 
 def added(left: Objects, right: Objects) -> tuple[Combined, Bools]:

@@ -116,7 +116,7 @@ class Block:
         if len(np.unique(columns)) == len(columns):
             numbers[:, columns] = self.numbers
         else:
-            np.add.at(numbers, (slice(None), columns), self.numbers)
+            np.add.at(numbers.T, columns, self.numbers.T)
         return Block(target, numbers)
 
 

@@ -79,10 +79,10 @@ def pool_of(histograms: Objects) -> tuple[list[Histogram], Ints]:
     return list(flat[first]), which.reshape(histograms.shape).astype(np.int64, copy=False)
 
 
-def objects_of(histograms: Sequence[Histogram]) -> Objects:
+def objects_of(values: Sequence[object]) -> Objects:
     """(n,) dtype object."""
-    objects = np.empty(len(histograms), object)
-    objects[:] = histograms
+    objects = np.empty(len(values), object)
+    objects[:] = values
     return objects
 
 
@@ -98,7 +98,7 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places)
+        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
         for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
             yield rows, pack([pool[row] for row in rows])
 
@@ -108,7 +108,7 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
     histograms, mixed, reconciled = np.empty(cells.size, object), np.zeros(cells.size, bool), np.zeros(cells.size, bool)
     if not cells.size:
         return Combined(histograms, mixed, reconciled)
-    results = hints(cells)
+    results = objects_of(hints(cells))
     kinds, codes = kinds_of(cells.pool)
     member_codes = codes[cells.members]
     lowest = np.minimum.reduceat(member_codes, cells.offsets[:-1])

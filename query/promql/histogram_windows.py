@@ -196,7 +196,8 @@ def warn(windows: Windows, context: Context, message: Callable[[str], str], wher
 def vector_of(windows: Windows, where: Bools, combined: Combined) -> Vector:
     """The results of the windows `where` (n, s), as many as `combined` has."""
     histograms = np.full(where.shape, None, object)
-    histograms[where] = np.where(combined.mixed, None, combined.histograms)
+    histograms[where] = combined.histograms
     present = where.copy()
     present[where] = ~combined.mixed
+    histograms[~present] = None
     return Vector(windows.samples.labels, np.zeros(where.shape), present, histograms)
