@@ -7,11 +7,13 @@ around them. Either way an increase is a sum of samples with weights.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from sonde.query.promql.histogram import CounterReset, Histogram
 from sonde.query.promql.histogram_cells import Cells
+from sonde.query.promql.histogram_resets import is_reset
 from sonde.query.promql.histogram_spans import Spans
 from sonde.query.promql.syntax import Modifier
 from sonde.query.promql.values import Bools, Floats, Ints
@@ -61,6 +63,50 @@ def edged_differences(windows: Windows, spans: Spans, *, counter: bool) -> tuple
     )
 
 
+def between(sample: int, part: float, *, reset: bool) -> Weights:
+    """The value `part` of the way from a sample to the next one; a counter that was reset there counts from 0 up to the next."""
+    if part in (0.0, 1.0):
+        return [(sample + int(part), 1.0)]
+    return [(sample + 1, part)] if reset else [(sample + 1, part), (sample, 1 - part)]
+
+
+def smoothed_values(windows: Windows, wanted: Bools) -> tuple[Bools, Cells, Floats]:
+    """The windows, of those `wanted` (n, s), that know a value at their step, the samples it is made of, and their weights.
+
+    Two samples are of a counter unless both say that they are of a gauge.
+    """
+    samples = windows.samples
+    assert samples.histograms is not None
+    times = samples.times.tolist()
+    where = np.zeros(wanted.shape, bool)
+    pool = list(samples.histograms)
+    parts: list[Weights] = []
+    for row, step in np.argwhere(wanted & (windows.counts > 0)).tolist():
+        at_ms, begin, end = int(windows.ends_ms[step]), int(windows.first[row, step]), int(windows.end[row, step])
+        later = bisect_left(times, at_ms, begin, end)
+        if later < end and times[later] == at_ms:
+            parts.append([(later, 1.0)])
+        elif later == begin:
+            continue
+        elif later == end:
+            # What the last one says of a reset tells of its own time.
+            pool.append(replace(pool[later - 1], counter_reset_hint=CounterReset.UNKNOWN))
+            parts.append([(len(pool) - 1, 1.0)])
+        else:
+            part = (at_ms - times[later - 1]) / (times[later] - times[later - 1])
+            parts.append(between(later - 1, part, reset=_counter_reset(pool[later], pool[later - 1])))
+        where[row, step] = True
+    members = [member for part in parts for member, _ in part]
+    weights = [weight for part in parts for _, weight in part]
+    offsets = np.append(0, np.cumsum([len(part) for part in parts])).astype(np.int64)
+    return where, Cells(pool, np.array(members, np.int64), offsets), np.array(weights, np.float64)
+
+
+def _counter_reset(later: Histogram, earlier: Histogram) -> bool:
+    gauges = later.counter_reset_hint is earlier.counter_reset_hint is CounterReset.GAUGE
+    return not gauges and later.is_custom == earlier.is_custom and is_reset(later, earlier)
+
+
 @dataclass(frozen=True, slots=True)
 class _Edges:
     times: Ints
@@ -82,12 +128,8 @@ class _Edges:
         )
 
     def _between(self, sample: int, at_ms: int) -> Weights:
-        """The value between a sample and the next one; a counter that was reset there counts from 0 up to the next."""
         begin, end = int(self.times[sample]), int(self.times[sample + 1])
-        part = (at_ms - begin) / (end - begin)
-        if self.counter and self.reset[sample + 1] and 0 < part < 1:
-            return [(sample + 1, part)]
-        return [(sample + 1, part), (sample, 1 - part)]
+        return between(sample, (at_ms - begin) / (end - begin), reset=self.counter and bool(self.reset[sample + 1]))
 
     def _corrections(self, first: int, last: int, left: Weights, before_start: bool) -> Weights:
         """What a counter had reached before each reset."""

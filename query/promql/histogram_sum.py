@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts
@@ -23,8 +23,15 @@ def averaged(cells: Cells) -> Combined:
     return combine(cells, _means, joint_hints)
 
 
-def weighted(cells: Cells, weights: Floats, factors: Floats) -> Combined:
-    """The sum of each cell's members times their weights (k,), times the cell's factor (cells,): always a gauge."""
+def gauges(cells: Cells) -> Sequence[CounterReset]:
+    """What a difference says of resets: that there are none, it is no counter."""
+    return [CounterReset.GAUGE] * cells.size
+
+
+def weighted(
+    cells: Cells, weights: Floats, factors: Floats, hints: Callable[[Cells], Sequence[CounterReset]] = gauges
+) -> Combined:
+    """The sum of each cell's members times their weights (k,), times the cell's factor (cells,)."""
 
     def kernel(numbers: Counts, runs: Runs) -> Counts:
         total = np.zeros((len(runs.cells), numbers.shape[1]))
@@ -33,7 +40,7 @@ def weighted(cells: Cells, weights: Floats, factors: Floats) -> Combined:
             total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
         return total * factors[runs.cells][:, np.newaxis]
 
-    return combine(cells, kernel, lambda cells: [CounterReset.GAUGE] * cells.size)
+    return combine(cells, kernel, hints)
 
 
 def joint_hints(cells: Cells) -> Sequence[CounterReset]:

@@ -6,19 +6,21 @@ The windows of all but `last_two` hold only histograms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sonde.query.promql import annotations as notes
+from sonde.query.promql.annotations import Annotations
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import before, resets, restarts
 from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_cells import Cells, Combined
-from sonde.query.promql.histogram_edges import edged_differences, edged_spans
+from sonde.query.promql.histogram_edges import edged_differences, edged_spans, smoothed_values
 from sonde.query.promql.histogram_resets import resets_between
 from sonde.query.promql.histogram_spans import Spans
-from sonde.query.promql.histogram_sum import averaged, collisions, summed, weighted
+from sonde.query.promql.histogram_sum import averaged, collisions, joint_hints, summed, weighted
 from sonde.query.promql.sample_kinds import names_of
+from sonde.query.promql.syntax import Span, VectorSelector
 from sonde.query.promql.values import Bools, Floats, Ints, Samples, Vector
 from sonde.query.promql.windows import Windows, is_histogram
 
@@ -44,50 +46,39 @@ def _increases(windows: Windows, context: Context, *, counter: bool, divisor: fl
         spans = edged_spans(windows, counter=counter)
         cells, weights = edged_differences(windows, spans, counter=counter)
         factors = np.full(cells.size, 1 / divisor)
-    mixed = _note_kinds(windows, context, spans, counter=counter)
+    told = _Told.of(windows, context)
+    mixed = _note_kinds(told, spans, counter=counter)
     combined = weighted(cells, weights, factors)
-    note_bounds(context, cells, weights, combined)
+    told.reconciled(cells, weights, combined)
     return vector_of(windows, spans.where, replace(combined, mixed=combined.mixed | mixed))
 
 
-def _note_kinds(windows: Windows, context: Context, spans: Spans, *, counter: bool) -> Bools:
+def _note_kinds(told: _Told, spans: Spans, *, counter: bool) -> Bools:
     """Warns of gauges where counters are wanted, and the other way; gives (c,) which windows mix exponential and custom buckets.
 
     Of a gauge only the two samples at the edges are looked at, unless the edges are made of more.
     """
+    edged = told.windows.modifier is not None
     gauge = np.fromiter((one.counter_reset_hint is CounterReset.GAUGE for one in spans.histograms), bool)
     custom = np.fromiter((one.is_custom for one in spans.histograms), bool)
-    several = (spans.last > spans.first) | (windows.modifier is not None)
+    several = (spans.last > spans.first) | (edged)
     begin = spans.first
     if counter:
         gauges = before(gauge)
         wrong = several & (gauges[spans.last + 1] > gauges[spans.first])
-        warn(windows, context, notes.native_histogram_not_counter, spans.where, wrong)
-        begin = begin + (spans.dropped if windows.modifier is None else 0)
+        told.warn(notes.native_histogram_not_counter, spans.where, wrong)
+        begin = begin + (0 if edged else spans.dropped)
     else:
         wrong = several & ~(gauge[spans.first] & gauge[spans.last])
-        warn(windows, context, notes.native_histogram_not_gauge, spans.where, wrong)
-    if counter or windows.modifier is not None:
+        told.warn(notes.native_histogram_not_gauge, spans.where, wrong)
+    if counter or edged:
         customs = before(custom)
         of_custom = customs[spans.last + 1] - customs[begin]
         mixed = (of_custom > 0) & (of_custom <= spans.last - begin)
     else:
         mixed = custom[spans.first] != custom[spans.last]
-    warn(windows, context, notes.mixed_exponential_custom_histograms, spans.where, mixed)
+    told.warn(notes.mixed_exponential_custom_histograms, spans.where, mixed)
     return mixed
-
-
-def note_bounds(context: Context, cells: Cells, weights: Floats, combined: Combined) -> None:
-    """Infos where custom bounds were reconciled: of the first two members in a subtraction, of others in an addition."""
-    for cell in np.flatnonzero(combined.reconciled):
-        members = cells.members[cells.offsets[cell] : cells.offsets[cell + 1]]
-        bounds = cells.pool[members[0]].custom_values
-        for place, member in enumerate(members[1:]):
-            other = cells.pool[member].custom_values
-            if not np.array_equal(bounds, other):
-                operation = "addition" if place or weights[cells.offsets[cell] + 1] > 0 else "subtraction"
-                context.annotations.info(notes.mismatched_custom_buckets(operation), context.span_of(0))
-            bounds = np.intersect1d(bounds, other)
 
 
 def last_two(
@@ -100,7 +91,8 @@ def last_two(
     two = floats.present
     mixed = two & (native[previous] != native[last])
     where = two & native[previous] & native[last]
-    warn(windows, context, notes.mixed_floats_histograms, mixed, np.ones(np.count_nonzero(mixed), bool))
+    told = _Told.of(windows, context)
+    told.warn(notes.mixed_floats_histograms, mixed)
     earlier, later = previous[where], last[where]
     pool = list(samples.histograms)
     hints = [
@@ -109,7 +101,7 @@ def last_two(
     ]
     gauges = np.array([pair.count(CounterReset.GAUGE) for pair in hints], np.int64)
     message = notes.native_histogram_not_counter if counter else notes.native_histogram_not_gauge
-    warn(windows, context, message, where, gauges > 0 if counter else gauges < 2)
+    told.warn(message, where, gauges > 0 if counter else gauges < 2)
     factors = 1000 / (samples.times[later] - samples.times[earlier]) if counter else np.ones(len(later))
     weights = np.ones((len(later), 2))
     weights[:, 1] = -1.0
@@ -119,8 +111,8 @@ def last_two(
     members = np.stack([later, earlier], axis=1)[kept]
     cells = Cells(pool, members, np.append(0, np.cumsum(kept.sum(axis=1))))
     combined = weighted(cells, weights[kept], factors)
-    note_bounds(context, cells, weights[kept], combined)
-    warn(windows, context, notes.mixed_exponential_custom_histograms, where, combined.mixed)
+    told.reconciled(cells, weights[kept], combined)
+    told.warn(notes.mixed_exponential_custom_histograms, where, combined.mixed)
     made = vector_of(windows, where, combined)
     return replace(made, values=floats.values, present=made.present | (two & ~native[previous] & ~native[last]))
 
@@ -141,12 +133,32 @@ def _over_time(windows: Windows, context: Context, combine: Callable[[Cells], Co
     assert windows.samples.histograms is not None
     cells = Cells(list(windows.samples.histograms), members, np.append(0, ends))
     combined = combine(cells)
+    told = _Told.of(windows, context)
     if collisions(cells).any():
-        context.annotations.warn(notes.counter_reset_collision("aggregation"), context.span_of(0))
+        context.annotations.warn(notes.counter_reset_collision("aggregation"), told.span)
     if combined.reconciled.any():
-        context.annotations.info(notes.mismatched_custom_buckets("aggregation"), context.span_of(0))
-    warn(windows, context, notes.mixed_exponential_custom_histograms, where, combined.mixed)
+        context.annotations.info(notes.mismatched_custom_buckets("aggregation"), told.span)
+    told.warn(notes.mixed_exponential_custom_histograms, where, combined.mixed)
     return vector_of(windows, where, combined)
+
+
+def smoothed(windows: Windows, floats: Vector, selector: VectorSelector, annotations: Annotations) -> Vector:
+    """The values at the very times of steps, of windows with the samples around each; `floats` are those of floats.
+
+    Between two histograms it is the straight line between them, or for counters with a reset from 0 to the later one; behind
+    the last one it is that one.
+    """
+    native = windows.histograms()
+    told = _Told(windows, annotations, selector.span)
+    mixed = (native.counts > 0) & (windows.counts > native.counts)
+    told.warn(notes.mixed_floats_histograms, mixed)
+    where, cells, weights = smoothed_values(native, ~mixed)
+    combined = weighted(cells, weights, np.ones(cells.size), joint_hints)
+    if combined.reconciled.any():
+        annotations.info(notes.mismatched_custom_buckets("subtraction"), selector.span)
+    told.warn(notes.mixed_exponential_custom_histograms, where, combined.mixed)
+    made = vector_of(windows, where, combined)
+    return replace(made, values=floats.values, present=made.present | (floats.present & (native.counts == 0)))
 
 
 def was_reset(samples: Samples) -> Bools:
@@ -184,13 +196,39 @@ def _of_another_type(samples: Samples) -> tuple[Bools, Ints]:
     return marks, np.setdiff1d(later, samples.offsets)
 
 
-def warn(windows: Windows, context: Context, message: Callable[[str], str], where: Bools, cells: Bools) -> None:
-    """A warning for each metric with any of `cells`, which tells of the windows `where` (n, s)."""
-    if cells.any():
-        found = np.zeros(where.shape, bool)
-        found[where] = cells
-        for name in names_of(windows.samples.labels, found):
-            context.annotations.warn(message(name), context.span_of(0))
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who is told what about some windows."""
+
+    windows: Windows
+    annotations: Annotations
+    span: Span
+
+    @classmethod
+    def of(cls, windows: Windows, context: Context) -> _Told:
+        return cls(windows, context.annotations, context.span_of(0))
+
+    def warn(self, message: Callable[[str], str], where: Bools, cells: Bools | None = None) -> None:
+        """For each metric that has one of the windows `where` (n, s), or those of them that `cells` says."""
+        found = where
+        if cells is not None:
+            found = np.zeros(where.shape, bool)
+            found[where] = cells
+        for name in names_of(self.windows.samples.labels, found):
+            self.annotations.warn(message(name), self.span)
+
+    def reconciled(self, cells: Cells, weights: Floats, combined: Combined) -> None:
+        """Infos where custom bounds were reconciled: of a difference's first two members in a subtraction, else in an addition."""
+        for cell in np.flatnonzero(combined.reconciled):
+            start, stop = cells.offsets[cell], cells.offsets[cell + 1]
+            bounds = cells.pool[cells.members[start]].custom_values
+            for place in range(start + 1, stop):
+                other = cells.pool[cells.members[place]].custom_values
+                if not np.array_equal(bounds, other):
+                    subtracted = place == start + 1 and weights[place] <= 0
+                    operation = "subtraction" if subtracted else "addition"
+                    self.annotations.info(notes.mismatched_custom_buckets(operation), self.span)
+                bounds = np.intersect1d(bounds, other)
 
 
 def vector_of(windows: Windows, where: Bools, combined: Combined) -> Vector:
