@@ -47,10 +47,15 @@ class Runs:
     starts: Ints
     """(cells,) where the cell's members begin in `Cells.members`."""
 
-    def by_rank(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """For each rank from 0: which cells have so many members, the members' rows, their places in `Cells.members`."""
+    @property
+    def firsts(self) -> Ints:
+        """(cells,) the row of each cell's first member."""
+        return self.rows[self.offsets[:-1]]
+
+    def by_rank(self, first: int = 0) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """For each rank from `first` on: which cells have a member of it, these members' rows, their places in `Cells.members`."""
         lengths = np.diff(self.offsets)
-        for rank in range(int(lengths.max(initial=0))):
+        for rank in range(first, int(lengths.max(initial=0))):
             alive = np.flatnonzero(lengths > rank)
             yield alive, self.rows[self.offsets[:-1][alive] + rank], self.starts[alive] + rank
 

@@ -66,5 +66,4 @@ def _fell(current: Counts, previous: Counts) -> Bools:
     """(m,) whether any number but the sum is less in a row of `current` than in that of `previous`."""
     less = current < previous
     less[:, SUM] = False
-    found: Bools = less.any(axis=1)
-    return found
+    return np.asarray(less.any(axis=1))

@@ -85,19 +85,19 @@ def _means(numbers: Counts, runs: Runs) -> Counts:
 
 def _compensated(numbers: Counts, runs: Runs) -> tuple[Counts, Counts]:
     """Sum, and what rounding took from it: (cells, w) each."""
-    total = np.zeros((len(runs.cells), numbers.shape[1]))
+    total = numbers[runs.firsts]
     compensation = np.zeros_like(total)
     with np.errstate(over="ignore", invalid="ignore"):
-        for alive, rows, _ in runs.by_rank():
+        for alive, rows, _ in runs.by_rank(1):
             total[alive], compensation[alive] = _add(total[alive], compensation[alive], numbers[rows])
     return total, compensation
 
 
 def _running_means(numbers: Counts, runs: Runs) -> Counts:
-    mean = np.zeros((len(runs.cells), numbers.shape[1]))
+    mean = numbers[runs.firsts]
     compensation = np.zeros_like(mean)
     with np.errstate(over="ignore", invalid="ignore"):
-        for rank, (alive, rows, _) in enumerate(runs.by_rank()):
+        for rank, (alive, rows, _) in enumerate(runs.by_rank(1), start=1):
             before, after = mean[alive] * (rank / (rank + 1)), numbers[rows] / (rank + 1)
             mean[alive], compensation[alive] = _add(before, compensation[alive] * (rank / (rank + 1)), after)
     return mean + compensation
