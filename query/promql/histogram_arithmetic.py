@@ -59,22 +59,27 @@ class _Result:
 
     def floats(self, cells: Bools, floats_only: FloatsOnly) -> None:
         if self.expr.op in ("</", ">/"):
-            self._incompatible(cells, "float", "float")
+            if cells.any():
+                self._incompatible("float", "float")
             return
         outcome = floats_only(self.expr, Operands(self.operands.left, self.operands.right, cells))
         self.values[cells] = outcome.values[cells]
         self.present |= outcome.present
 
     def float_and_histogram(self, cells: Bools) -> None:
+        if not cells.any():
+            return
         if self.expr.op == "*":
             self._fill(cells, scaled(self._right(cells), self.operands.left[cells]))
         else:
-            self._incompatible(cells, "float", "histogram")
+            self._incompatible("float", "histogram")
 
     def histogram_and_float(self, cells: Bools) -> None:
+        if not cells.any():
+            return
         made = _WITH_FLOAT.get(self.expr.op)
         if made is None:
-            self._incompatible(cells, "histogram", "float")
+            self._incompatible("histogram", "float")
         else:
             self._fill(cells, made(self._left(cells), self.operands.right[cells]))
 
@@ -86,7 +91,7 @@ class _Result:
         elif self.expr.op in ("+", "-"):
             self._combine(cells)
         else:
-            self._incompatible(cells, "histogram", "histogram")
+            self._incompatible("histogram", "histogram")
 
     def _compare(self, cells: Bools) -> None:
         pairs = zip(self._left(cells), self._right(cells), strict=True)
@@ -115,9 +120,8 @@ class _Result:
         self.made[cells] = histograms
         self.present[cells] = True
 
-    def _incompatible(self, cells: Bools, left: str, right: str) -> None:
-        if cells.any():
-            self.annotations.info(notes.incompatible_types(left, self.expr.op, right), self.expr.span)
+    def _incompatible(self, left: str, right: str) -> None:
+        self.annotations.info(notes.incompatible_types(left, self.expr.op, right), self.expr.span)
 
     def _left(self, cells: Bools) -> Objects:
         assert self.operands.left_histograms is not None
