@@ -208,7 +208,9 @@ def _over(block: Block, divisors: Floats) -> Block:
 
 def _without_new_buckets(block: Block, numbers: Floats) -> Floats:
     """Rows with NaN only where the histogram had anything, not in buckets that others of the block have."""
-    numbers[:, FIRST_BUCKET:][block.buckets == 0] = 0.0
+    empty = block.buckets == 0
+    empty[:, block.layout.zero_column - FIRST_BUCKET] = False
+    numbers[:, FIRST_BUCKET:][empty] = 0.0
     return numbers
 
 

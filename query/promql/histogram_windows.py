@@ -94,24 +94,22 @@ def last_two(
     told = _Told.of(windows, context)
     told.warn(notes.mixed_floats_histograms, mixed)
     earlier, later = previous[where], last[where]
-    pool = list(samples.histograms)
-    hints = [
-        (pool[one].counter_reset_hint, pool[other].counter_reset_hint)
-        for one, other in zip(earlier, later, strict=True)
-    ]
-    gauges = np.array([pair.count(CounterReset.GAUGE) for pair in hints], np.int64)
-    message = notes.native_histogram_not_counter if counter else notes.native_histogram_not_gauge
-    told.warn(message, where, gauges > 0 if counter else gauges < 2)
+    gauge = np.fromiter(
+        (one is not None and one.counter_reset_hint is CounterReset.GAUGE for one in samples.histograms), bool
+    )
+    if counter:
+        told.warn(notes.native_histogram_not_counter, where, gauge[earlier] | gauge[later])
+    else:
+        told.warn(notes.native_histogram_not_gauge, where, ~(gauge[earlier] & gauge[later]))
     factors = 1000 / (samples.times[later] - samples.times[earlier]) if counter else np.ones(len(later))
-    weights = np.ones((len(later), 2))
-    weights[:, 1] = -1.0
     kept = np.ones((len(later), 2), bool)
     if counter:
         kept[:, 1] = ~(restarts(samples)[later] | resets_between(samples.histograms, later))
-    members = np.stack([later, earlier], axis=1)[kept]
-    cells = Cells(pool, members, np.append(0, np.cumsum(kept.sum(axis=1))))
-    combined = weighted(cells, weights[kept], factors)
-    told.reconciled(cells, weights[kept], combined)
+    used, members = np.unique(np.stack([later, earlier], axis=1)[kept], return_inverse=True)
+    weights = np.tile([1.0, -1.0], (len(later), 1))[kept]
+    cells = Cells(list(samples.histograms[used]), members, np.append(0, np.cumsum(kept.sum(axis=1))))
+    combined = weighted(cells, weights, factors)
+    told.reconciled(cells, weights, combined)
     told.warn(notes.mixed_exponential_custom_histograms, where, combined.mixed)
     made = vector_of(windows, where, combined)
     return replace(made, values=floats.values, present=made.present | (two & ~native[previous] & ~native[last]))
