@@ -25,23 +25,54 @@ IDENTIFIER, METRIC_IDENTIFIER, STRING, NUMBER, DURATION, END = (
 """Kinds of tokens; a keyword's kind is the word in lower case, that of punctuation is its text."""
 
 AGGREGATORS = frozenset(
-    "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split()
+    [
+        "sum",
+        "avg",
+        "count",
+        "min",
+        "max",
+        "group",
+        "stddev",
+        "stdvar",
+        "topk",
+        "bottomk",
+        "count_values",
+        "quantile",
+        "limitk",
+        "limit_ratio",
+    ]
 )
-WORD_OPERATORS = frozenset("and or unless atan2".split())
+WORD_OPERATORS = frozenset(["and", "or", "unless", "atan2"])
 MODIFIERS = frozenset(
-    "offset smoothed anchored by without on ignoring group_left group_right fill fill_left fill_right bool".split()
+    [
+        "offset",
+        "smoothed",
+        "anchored",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "bool",
+    ]
 )
-FILLS = frozenset("fill fill_left fill_right".split())
-QUERY_WORDS = frozenset("start end step range max_of min_of".split())
-DURATION_WORDS = frozenset("step range max_of min_of".split())
+FILLS = frozenset(["fill", "fill_left", "fill_right"])
+QUERY_WORDS = frozenset(["start", "end", "step", "range", "max_of", "min_of"])
+DURATION_WORDS = frozenset(["step", "range", "max_of", "min_of"])
 KEYWORDS = AGGREGATORS | WORD_OPERATORS | MODIFIERS | QUERY_WORDS
-OPERATORS = WORD_OPERATORS | frozenset("+ - * / % ^ == != < <= > >= </ >/ =~ !~ @".split())
+OPERATORS = WORD_OPERATORS | frozenset(
+    ["+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "</", ">/", "=~", "!~", "@"]
+)
 
 SPACE = re.compile(r"(?:[ \t\r\n]+|\#[^\r\n]*)+")
 WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PARENTHESIS = re.compile(r"[ \t\r\n]*\(")
-SYMBOL = re.compile(r"==|=(?!~)|!=|<=|</|<|>=|>/|>|[-+*/%^,@()\[\]{}]")
+SYMBOL = re.compile(r"==|=(?!~)|!=|<=|</|<|>=|>/|>|[-+*/%^,@()\[\]{]")
 SYMBOL_IN_BRACES = re.compile(r"=~|=|!~|!=|[,}]")
 SYMBOL_IN_BRACKETS = re.compile(r"[-+*/%^,:()\]]")
 NUMBER_TEXT = re.compile(
@@ -49,7 +80,8 @@ NUMBER_TEXT = re.compile(
     r"|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?(?![0-9A-Za-z_.])"
 )
 DURATION_TEXT = re.compile(r"\d+[smhdwy]s?(?:\d+[smhdw]s?)*(?![0-9A-Za-z_])")
-NUMBER_LIKE = re.compile(r"(?:0[xX])?[0-9_.]*(?:[eE][+-]?)?(?:[smhdwy]+\d*)*")
+NUMBER_LIKE = re.compile(r"(?:0[xX])?[0-9_]*(?:\.[0-9_]*)?\.?(?:[eE][+-]?)?(?:(?:[smhdwy]s?[0-9]*)+[0-9A-Za-z_]?)?")
+"""What is read of a malformed one before that is seen."""
 QUOTED = {
     '"': re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'),
     "'": re.compile(r"'[^'\\\n]*(?:\\.[^'\\\n]*)*'"),

@@ -20,7 +20,22 @@ LABEL_WORDS = (
     AGGREGATORS
     | WORD_OPERATORS
     | QUERY_WORDS
-    | frozenset("bool by group_left group_right fill fill_left fill_right ignoring offset on anchored smoothed".split())
+    | frozenset(
+        [
+            "bool",
+            "by",
+            "group_left",
+            "group_right",
+            "fill",
+            "fill_left",
+            "fill_right",
+            "ignoring",
+            "offset",
+            "on",
+            "anchored",
+            "smoothed",
+        ]
+    )
     | {IDENTIFIER, METRIC_IDENTIFIER}
 )
 """Kinds of tokens that may be a label's name in a grouping: all keywords but `without`."""
