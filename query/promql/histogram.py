@@ -81,9 +81,14 @@ class Histogram:
             and np.array_equal(self.custom_values, other.custom_values)
             and self.zero_threshold == other.zero_threshold
             and _same(self.zero_count, other.zero_count)
-            and _same_buckets(self.positive_indices, self.positive_counts, other.positive_indices, other.positive_counts)
-            and _same_buckets(self.negative_indices, self.negative_counts, other.negative_indices, other.negative_counts)
+            and _same_buckets(
+                self.positive_indices, self.positive_counts, other.positive_indices, other.positive_counts
+            )
+            and _same_buckets(
+                self.negative_indices, self.negative_counts, other.negative_indices, other.negative_counts
+            )
         )
+
 
 def _same(left: float, right: float) -> bool:
     return left == right or (left != left and right != right)
