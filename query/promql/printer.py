@@ -111,7 +111,7 @@ def _is_name(matcher: Matcher, name: str) -> bool:
 
 
 def _aggregation(expr: Aggregate) -> str:
-    labels = ", ".join(map(label_name, expr.grouping))
+    labels = _labels(expr.grouping)
     if expr.without:
         return f"{expr.op} without ({labels}) "
     return f"{expr.op} by ({labels}) " if labels else expr.op
@@ -119,6 +119,11 @@ def _aggregation(expr: Aggregate) -> str:
 
 def _aggregated(expr: Aggregate) -> tuple[Expr, ...]:
     return (expr.expr,) if expr.param is None else (expr.param, expr.expr)
+
+
+def _labels(names: Iterable[str]) -> str:
+    """Label names in parentheses, where a bare `inf` or `nan` would be a number."""
+    return ", ".join(quote(name) if name.lower() in ("inf", "nan") else label_name(name) for name in names)
 
 
 def _operator(expr: Binary) -> str:
@@ -129,10 +134,10 @@ def _matching(matching: VectorMatching) -> str:
     grouped = matching.cardinality in (Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_MANY)
     text = ""
     if matching.labels or matching.on or grouped:
-        text += f" {'on' if matching.on else 'ignoring'} ({', '.join(map(label_name, matching.labels))})"
+        text += f" {'on' if matching.on else 'ignoring'} ({_labels(matching.labels)})"
     if grouped:
         side = "left" if matching.cardinality is Cardinality.MANY_TO_ONE else "right"
-        text += f" group_{side} ({', '.join(map(label_name, matching.include))})"
+        text += f" group_{side} ({_labels(matching.include)})"
     return text + _fill(matching.fill_left, matching.fill_right)
 
 
