@@ -14,6 +14,7 @@ from sonde.query.promql.histogram_arithmetic import with_histograms
 from sonde.query.promql.label_groups import groups_of, matching_groups
 from sonde.query.promql.labels import METADATA, LabelTable, concatenated, labels_text
 from sonde.query.promql.limits import Budget
+from sonde.query.promql.operands import Operands, Outcome
 from sonde.query.promql.set_operators import SET_OPERATORS, set_operator
 from sonde.query.promql.syntax import Binary, Cardinality, VectorMatching
 from sonde.query.promql.values import Bools, Floats, Ints, Objects, Scalar, Vector
@@ -37,27 +38,6 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 TRIMS = frozenset({"</", ">/"})
 """They cut buckets off a histogram, and do nothing with two floats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operands:
-    """Both sides of an operation, brought together: cell by cell."""
-
-    left: Floats
-    right: Floats
-    present: Bools
-    left_histograms: Objects | None = None
-    right_histograms: Objects | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an operation makes of its operands."""
-
-    values: Floats
-    present: Bools
-    """Without the cells that a comparison does not keep and those that can't be computed."""
-    histograms: Objects | None = None
 
 
 def binary(expr: Binary, left: Any, right: Any, annotations: Annotations, budget: Budget) -> Any:

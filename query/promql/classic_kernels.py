@@ -25,7 +25,7 @@ LOWEST_BUCKET, HIGHEST_BUCKET, LARGEST_DIFFERENCE = 0, 1, 2
 @kernel
 def gather(
     values: Any, present: Any, rows: Any, bounds: Any, start: int, stop: int, step: int, counts: Any, uppers: Any
-) -> int:
+) -> Any:
     """Writes the buckets one histogram has at one step, those of equal bounds as one; gives how many."""
     used = 0
     for at in range(start, stop):
@@ -42,7 +42,7 @@ def gather(
 
 
 @kernel
-def make_monotonic(counts: Any, uppers: Any, used: int, forced: Any) -> bool:
+def make_monotonic(counts: Any, uppers: Any, used: int, forced: Any) -> Any:
     """Raises each bucket to the one below it: differences within the tolerance silently, others written to `forced`."""
     changed = False
     previous = counts[0]
@@ -62,7 +62,7 @@ def make_monotonic(counts: Any, uppers: Any, used: int, forced: Any) -> bool:
 
 
 @kernel
-def interpolated(counts: Any, uppers: Any, used: int, quantile: float) -> float:
+def interpolated(counts: Any, uppers: Any, used: int, quantile: float) -> Any:
     """The quantile of monotonic buckets, the last of them ending at +Inf."""
     total = counts[used - 1]
     if used < 2 or total == 0:
@@ -127,7 +127,7 @@ def find_quantiles(
 
 
 @kernel
-def count_below(counts: Any, uppers: Any, used: int, value: float) -> float:
+def count_below(counts: Any, uppers: Any, used: int, value: float) -> Any:
     """How many observations lie below a value: all where it is above the last bucket but one."""
     total = counts[used - 1]
     lower = 0.0 if uppers[0] > 0 else -np.inf

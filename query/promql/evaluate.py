@@ -20,6 +20,7 @@ from sonde.query.promql.context import Context
 from sonde.query.promql.extended_windows import check_modifier, extended, smoothed_vector
 from sonde.query.promql.functions import FUNCTIONS, KEEPS_NAME, OF_SAMPLES
 from sonde.query.promql.histogram_arithmetic import negated
+from sonde.query.promql.histogram_statistics import selectors_of_statistics
 from sonde.query.promql.info import info
 from sonde.query.promql.limits import Budget, Limits
 from sonde.query.promql.selection import Query, ends_of, find, no_samples, nothing, subquery_windows, windowed, windows_of
@@ -75,7 +76,8 @@ def evaluate(
     budget = Budget(limits if limits is not None else Limits())
     times = np.arange(start_ms, end_ms + 1, step_ms) if step_ms else np.array([start_ms])
     invariant = invariance.of(expr)
-    query = Query(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant)
+    of_statistics = selectors_of_statistics(expr)
+    query = Query(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics)
     value = Evaluator(query, times.astype(np.int64)).answer(expr)
     return Result(finished(value, ordered=bool(step_ms)), notes)
 

@@ -59,22 +59,27 @@ class _Result:
 
     def floats(self, cells: Bools, floats_only: FloatsOnly) -> None:
         if self.expr.op in ("</", ">/"):
-            self._incompatible(cells, "float", "float")
+            if cells.any():
+                self._incompatible("float", "float")
             return
         outcome = floats_only(self.expr, Operands(self.operands.left, self.operands.right, cells))
         self.values[cells] = outcome.values[cells]
         self.present |= outcome.present
 
     def float_and_histogram(self, cells: Bools) -> None:
+        if not cells.any():
+            return
         if self.expr.op == "*":
             self._fill(cells, scaled(self._right(cells), self.operands.left[cells]))
         else:
-            self._incompatible(cells, "float", "histogram")
+            self._incompatible("float", "histogram")
 
     def histogram_and_float(self, cells: Bools) -> None:
+        if not cells.any():
+            return
         made = _WITH_FLOAT.get(self.expr.op)
         if made is None:
-            self._incompatible(cells, "histogram", "float")
+            self._incompatible("histogram", "float")
         else:
             self._fill(cells, made(self._left(cells), self.operands.right[cells]))
 
@@ -86,7 +91,7 @@ class _Result:
         elif self.expr.op in ("+", "-"):
             self._combine(cells)
         else:
-            self._incompatible(cells, "histogram", "histogram")
+            self._incompatible("histogram", "histogram")
 
     def _compare(self, cells: Bools) -> None:
         pairs = zip(self._left(cells), self._right(cells), strict=True)
@@ -96,7 +101,7 @@ class _Result:
             self.values[cells] = kept
             self.present[cells] = True
         else:
-            self.made[cells] = np.where(kept, self._left(cells), None)
+            self.made[cells] = _only_where(kept, self._left(cells))
             self.present[cells] = kept
 
     def _combine(self, cells: Bools) -> None:
@@ -108,16 +113,15 @@ class _Result:
             self.annotations.info(notes.mismatched_custom_buckets(operation), self.expr.span)
         if combined.mixed.any():
             self.annotations.warn(notes.incompatible_bucket_layout(self.expr.op), self.expr.span)
-        self.made[cells] = np.where(collided, None, combined.histograms)
+        self.made[cells] = _only_where(~collided, combined.histograms)
         self.present[cells] = ~(combined.mixed | collided)
 
     def _fill(self, cells: Bools, histograms: Objects) -> None:
         self.made[cells] = histograms
         self.present[cells] = True
 
-    def _incompatible(self, cells: Bools, left: str, right: str) -> None:
-        if cells.any():
-            self.annotations.info(notes.incompatible_types(left, self.expr.op, right), self.expr.span)
+    def _incompatible(self, left: str, right: str) -> None:
+        self.annotations.info(notes.incompatible_types(left, self.expr.op, right), self.expr.span)
 
     def _left(self, cells: Bools) -> Objects:
         assert self.operands.left_histograms is not None
@@ -126,6 +130,12 @@ class _Result:
     def _right(self, cells: Bools) -> Objects:
         assert self.operands.right_histograms is not None
         return self.operands.right_histograms[cells]
+
+
+def _only_where(kept: Bools, histograms: Objects) -> Objects:
+    found = histograms.copy()
+    found[~kept] = None
+    return found
 
 
 def added(left: Objects, right: Objects) -> tuple[Combined, Bools]:
@@ -198,7 +208,9 @@ def _over(block: Block, divisors: Floats) -> Block:
 
 def _without_new_buckets(block: Block, numbers: Floats) -> Floats:
     """Rows with NaN only where the histogram had anything, not in buckets that others of the block have."""
-    numbers[:, FIRST_BUCKET:][block.buckets == 0] = 0.0
+    empty = block.buckets == 0
+    empty[:, block.layout.zero_column - FIRST_BUCKET] = False
+    numbers[:, FIRST_BUCKET:][empty] = 0.0
     return numbers
 
 
@@ -210,7 +222,9 @@ def _each(histograms: Objects, floats: Floats, operation: WithFloat, *, gauge_be
     members, numbers = [pool[pair // len(values)] for pair in pairs], values[pairs % max(1, len(values))]
     made = np.empty(len(pairs), object)
     for rows, block in blocks_of(members):
-        made[rows] = _unpacked(operation(block, numbers[rows]), [members[row] for row in rows], numbers[rows] < gauge_below)
+        made[rows] = _unpacked(
+            operation(block, numbers[rows]), [members[row] for row in rows], numbers[rows] < gauge_below
+        )
     return made[places]
 
 

@@ -116,7 +116,7 @@ class Block:
         if len(np.unique(columns)) == len(columns):
             numbers[:, columns] = self.numbers
         else:
-            np.add.at(numbers, (slice(None), columns), self.numbers)
+            np.add.at(numbers.T, columns, self.numbers.T)
         return Block(target, numbers)
 
 
@@ -241,7 +241,8 @@ def _side_columns(indices: Indices, kept: Indices, schema: int, target: Layout) 
 def _union(sides: Sequence[Indices]) -> tuple[Indices, NDArray[np.intp] | None]:
     """All indices that occur; and, unless every side has all of them, where the sides' entries, joined, go in a row."""
     first = sides[0]
-    if all(side is first or np.array_equal(side, first) for side in sides):
+    alike = first.tobytes()
+    if all(side is first or side.tobytes() == alike for side in sides):
         return first, None
     return np.unique(np.concatenate(sides), return_inverse=True)
 

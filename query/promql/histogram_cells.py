@@ -47,10 +47,15 @@ class Runs:
     starts: Ints
     """(cells,) where the cell's members begin in `Cells.members`."""
 
-    def by_rank(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """For each rank from 0: which cells have so many members, the members' rows, their places in `Cells.members`."""
+    @property
+    def firsts(self) -> Ints:
+        """(cells,) the row of each cell's first member."""
+        return self.rows[self.offsets[:-1]]
+
+    def by_rank(self, first: int = 0) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """For each rank from `first` on: which cells have a member of it, these members' rows, their places in `Cells.members`."""
         lengths = np.diff(self.offsets)
-        for rank in range(int(lengths.max(initial=0))):
+        for rank in range(first, int(lengths.max(initial=0))):
             alive = np.flatnonzero(lengths > rank)
             yield alive, self.rows[self.offsets[:-1][alive] + rank], self.starts[alive] + rank
 
@@ -79,10 +84,10 @@ def pool_of(histograms: Objects) -> tuple[list[Histogram], Ints]:
     return list(flat[first]), which.reshape(histograms.shape).astype(np.int64, copy=False)
 
 
-def objects_of(histograms: Sequence[Histogram]) -> Objects:
+def objects_of(values: Sequence[object]) -> Objects:
     """(n,) dtype object."""
-    objects = np.empty(len(histograms), object)
-    objects[:] = histograms
+    objects = np.empty(len(values), object)
+    objects[:] = values
     return objects
 
 
@@ -98,7 +103,7 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places)
+        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
         for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
             yield rows, pack([pool[row] for row in rows])
 
@@ -108,7 +113,7 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
     histograms, mixed, reconciled = np.empty(cells.size, object), np.zeros(cells.size, bool), np.zeros(cells.size, bool)
     if not cells.size:
         return Combined(histograms, mixed, reconciled)
-    results = hints(cells)
+    results = objects_of(hints(cells))
     kinds, codes = kinds_of(cells.pool)
     member_codes = codes[cells.members]
     lowest = np.minimum.reduceat(member_codes, cells.offsets[:-1])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from sonde.query.promql import annotations as notes
@@ -15,9 +16,17 @@ from sonde.query.promql.float_text import shortest_g
 from sonde.query.promql.histogram import Histogram
 from sonde.query.promql.histogram_block import COUNT, SUM, Block
 from sonde.query.promql.histogram_cells import blocks_of, pool_of
-from sonde.query.promql.labels import NAME, LabelTable, column_of, concatenated
+from sonde.query.promql.labels import NAME, column_of, concatenated
+from sonde.query.promql.sample_kinds import names_of
 from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Text, Vector
 from sonde.query.promql.windows import is_histogram
+
+Message: TypeAlias = Callable[[str], str]
+"""The text of an info, for the name of a metric."""
+Flags: TypeAlias = list[tuple[Message, Bools]]
+"""Infos, and about which histograms each is."""
+Numbers: TypeAlias = Callable[[Block, Ints], tuple[Floats, Flags]]
+"""A number for each histogram of a block (m,), at steps (m,)."""
 
 # Numbers of one histogram
 
@@ -118,7 +127,7 @@ def quantiles(context: Context, vector: Vector, label: Text, *ranks: Scalar) -> 
 def fraction(context: Context, lower: Scalar, upper: Scalar, vector: Vector) -> Vector:
     operands = _operands(context, vector, argument=2)
 
-    def native(block: Block, steps: Ints) -> tuple[Floats, list[tuple[Callable[[str], str], Bools]]]:
+    def native(block: Block, steps: Ints) -> tuple[Floats, Flags]:
         found = histogram_quantile.fractions(block, lower.values[steps], upper.values[steps])
         return found.values, [(notes.histogram_fraction_nans, found.nans_excluded)]
 
@@ -154,23 +163,24 @@ class _Operands:
         is_classic = np.zeros(size, bool)
         is_classic[self.classic.groups] = True
         labels = self.vector.labels.take(first).without_where({BUCKET_LABEL}, is_classic)
-        kept = present.any(axis=1)
+        kept = np.flatnonzero(present.any(axis=1))
         return Vector(labels.take(kept), values[kept], present[kept])
 
 
 def _operands(context: Context, vector: Vector, *, argument: int) -> _Operands:
     natives = _natives(vector)
     floats = vector.present & ~natives
-    groups = classic_histogram.groups_without_bounds(vector.labels, natives.any(axis=1)).ids
+    groups = classic_histogram.groups_without_bounds(vector.labels, np.logical_or.reduce(natives, axis=1)).ids
     bad = np.isnan(classic_histogram.bounds_of(vector.labels))
-    for row in np.flatnonzero(floats.any(axis=1) & bad):
+    for row in np.flatnonzero(floats.any(axis=1) & bad).tolist():
         message = notes.bad_bucket_label(vector.labels.text(NAME, row), vector.labels.text(BUCKET_LABEL, row))
         context.annotations.warn(message, context.span_of(argument))
     floats &= ~bad[:, np.newaxis]
     if natives.any() and floats.any():
         size = int(groups.max()) + 1
         both = _any_of_group(natives, groups, size) & _any_of_group(floats, groups, size)
-        _warn_names(context, argument, vector.labels, both[groups].any(axis=1), notes.mixed_classic_native_histograms)
+        for name in names_of(vector.labels, both[groups]):
+            context.annotations.warn(notes.mixed_classic_native_histograms(name), context.span_of(argument))
         natives &= ~both[groups]
         floats &= ~both[groups]
     return _Operands(vector, natives, groups, classic_histogram.classic_histograms(vector, groups, floats))
@@ -187,10 +197,12 @@ def _any_of_group(cells: Bools, groups: Ints, size: int) -> Bools:
 def _quantiles(
     context: Context, operands: _Operands, ranks: Floats, *, argument: int
 ) -> tuple[Floats, tuple[Floats, Bools]]:
-    def native(block: Block, steps: Ints) -> tuple[Floats, list[tuple[Callable[[str], str], Bools]]]:
+    def native(block: Block, steps: Ints) -> tuple[Floats, Flags]:
         found = histogram_quantile.quantiles(block, ranks[steps])
-        told = [(notes.histogram_quantile_nan_result, found.beyond), (notes.histogram_quantile_nan_skew, found.skewed)]
-        return found.values, told
+        return found.values, [
+            (notes.histogram_quantile_nan_result, found.beyond),
+            (notes.histogram_quantile_nan_skew, found.skewed),
+        ]
 
     values, found, forced = classic_histogram.quantiles(operands.classic, ranks)
     for one in forced:
@@ -215,7 +227,7 @@ def _forced_detail(context: Context, forced: Forced) -> ForcedMonotonicity:
 def _of_natives(
     context: Context,
     operands: _Operands,
-    numbers: Callable[[Block, Ints], tuple[Floats, list[tuple[Callable[[str], str], Bools]]]],
+    numbers: Numbers,
     constant: bool,
     *,
     argument: int,
@@ -235,15 +247,15 @@ def _of_natives(
     at_steps = np.zeros(len(pool), np.int64)
     at_steps[which] = steps
     of_pool = np.zeros(len(pool))
-    told: dict[Callable[[str], str], Bools] = {}
+    told: dict[Message, Bools] = {}
     for places, block in blocks_of(pool):
         of_pool[places], flagged = numbers(block, at_steps[places])
         for message, here in flagged:
             told.setdefault(message, np.zeros(len(pool), bool))[places] = here
     for message, here in told.items():
-        flagged_rows = np.zeros(vector.labels.size, bool)
-        flagged_rows[rows[here[which]]] = True
-        for name in _names(vector.labels, flagged_rows):
+        series = np.zeros((vector.labels.size, 1), bool)
+        series[rows[here[which]]] = True
+        for name in names_of(vector.labels, series):
             context.annotations.info(message(name), context.span_of(argument))
     values[natives] = of_pool[which]
     return values
@@ -265,16 +277,3 @@ def _check_quantile(context: Context, ranks: Floats, *, argument: int) -> None:
 def _quantile_text(rank: float) -> str:
     text = shortest_g(rank)
     return f"{text}.0" if text.lstrip("-").isdigit() else text
-
-
-def _warn_names(
-    context: Context, argument: int, labels: LabelTable, rows: Bools, message: Callable[[str], str]
-) -> None:
-    for name in _names(labels, rows):
-        context.annotations.warn(message(name), context.span_of(argument))
-
-
-def _names(labels: LabelTable, rows: Bools) -> Iterable[str]:
-    """The different metric names of some series."""
-    column = labels.column(NAME)
-    return [str(column.values[code]) for code in np.unique(column.codes[rows])]

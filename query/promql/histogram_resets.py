@@ -5,13 +5,11 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts, Histogram
 from sonde.query.promql.histogram_block import SUM, pack, together
 from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
-from sonde.query.promql.values import Bools, Ints
+from sonde.query.promql.values import Bools, Ints, Objects
 
 
 def is_reset(current: Histogram, previous: Histogram) -> bool:
@@ -32,17 +30,18 @@ def is_reset(current: Histogram, previous: Histogram) -> bool:
     return bool(_fell(block.numbers[:1], block.numbers[1:])[0])
 
 
-def resets(histograms: Sequence[Histogram], pairs: Ints) -> Bools:
-    """(p,) whether each of these was reset since the one before it; `pairs` are indexes of the later ones, from 1."""
-    hints = np.array([histograms[at].counter_reset_hint for at in pairs], object)
-    found = hints == CounterReset.RESET
-    unsaid = pairs[~(found | (hints == CounterReset.NOT_RESET))]
-    found[~(found | (hints == CounterReset.NOT_RESET))] = _compared(histograms, unsaid)
-    return found.astype(bool)
+def resets_between(histograms: Objects, later: Ints) -> Bools:
+    """(p,) whether each of `later`, indexes from 1, was reset since the histogram right before it."""
+    hints = [histograms[at].counter_reset_hint for at in later]
+    found = np.array([hint is CounterReset.RESET for hint in hints], bool)
+    unsaid = np.array([hint not in (CounterReset.RESET, CounterReset.NOT_RESET) for hint in hints], bool)
+    if unsaid.any():
+        found[unsaid] = _compared(histograms, later[unsaid])
+    return found
 
 
-def _compared(histograms: Sequence[Histogram], pairs: Ints) -> Bools:
-    """`resets` of pairs whose later one says nothing."""
+def _compared(histograms: Objects, pairs: Ints) -> Bools:
+    """`resets_between` of pairs whose later one says nothing."""
     involved = np.unique(np.concatenate([pairs - 1, pairs]))
     pool = [histograms[at] for at in involved]
     _, codes = kinds_of(pool)
@@ -67,4 +66,4 @@ def _fell(current: Counts, previous: Counts) -> Bools:
     """(m,) whether any number but the sum is less in a row of `current` than in that of `previous`."""
     less = current < previous
     less[:, SUM] = False
-    return less.any(axis=1)
+    return np.asarray(less.any(axis=1))

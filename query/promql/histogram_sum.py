@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts
@@ -23,16 +23,24 @@ def averaged(cells: Cells) -> Combined:
     return combine(cells, _means, joint_hints)
 
 
-def weighted(cells: Cells, weights: Floats, factors: Floats) -> Combined:
-    """The sum of each cell's members times their weights (k,), times the cell's factor (cells,): always a gauge."""
+def gauges(cells: Cells) -> Sequence[CounterReset]:
+    """What a difference says of resets: that there are none, it is no counter."""
+    return [CounterReset.GAUGE] * cells.size
+
+
+def weighted(
+    cells: Cells, weights: Floats, factors: Floats, hints: Callable[[Cells], Sequence[CounterReset]] = gauges
+) -> Combined:
+    """The sum of each cell's members times their weights (k,), times the cell's factor (cells,)."""
 
     def kernel(numbers: Counts, runs: Runs) -> Counts:
         total = np.zeros((len(runs.cells), numbers.shape[1]))
         for alive, rows, places in runs.by_rank():
-            total[alive] += numbers[rows] * weights[places][:, np.newaxis]
+            weight = weights[places][:, np.newaxis]
+            total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
         return total * factors[runs.cells][:, np.newaxis]
 
-    return combine(cells, kernel, lambda cells: [CounterReset.GAUGE] * cells.size)
+    return combine(cells, kernel, hints)
 
 
 def joint_hints(cells: Cells) -> Sequence[CounterReset]:
@@ -77,19 +85,19 @@ def _means(numbers: Counts, runs: Runs) -> Counts:
 
 def _compensated(numbers: Counts, runs: Runs) -> tuple[Counts, Counts]:
     """Sum, and what rounding took from it: (cells, w) each."""
-    total = np.zeros((len(runs.cells), numbers.shape[1]))
+    total = numbers[runs.firsts]
     compensation = np.zeros_like(total)
     with np.errstate(over="ignore", invalid="ignore"):
-        for alive, rows, _ in runs.by_rank():
+        for alive, rows, _ in runs.by_rank(1):
             total[alive], compensation[alive] = _add(total[alive], compensation[alive], numbers[rows])
     return total, compensation
 
 
 def _running_means(numbers: Counts, runs: Runs) -> Counts:
-    mean = np.zeros((len(runs.cells), numbers.shape[1]))
+    mean = numbers[runs.firsts]
     compensation = np.zeros_like(mean)
     with np.errstate(over="ignore", invalid="ignore"):
-        for rank, (alive, rows, _) in enumerate(runs.by_rank()):
+        for rank, (alive, rows, _) in enumerate(runs.by_rank(1), start=1):
             before, after = mean[alive] * (rank / (rank + 1)), numbers[rows] / (rank + 1)
             mean[alive], compensation[alive] = _add(before, compensation[alive] * (rank / (rank + 1)), after)
     return mean + compensation

@@ -9,6 +9,7 @@ import numpy as np
 from sonde.query.promql import annotations as texts
 from sonde.query.promql import histogram_windows
 from sonde.query.promql.context import Context
+from sonde.query.promql.counter_resets import count_after_first, resets
 from sonde.query.promql.errors import EvaluationError
 from sonde.query.promql.kernels import (
     extreme_windows,
@@ -22,7 +23,6 @@ from sonde.query.promql.kernels import (
     sum_windows,
     variance_windows,
 )
-from sonde.query.promql.rates import count_after_first, resets
 from sonde.query.promql.sample_kinds import both, floats_noted
 from sonde.query.promql.syntax import MatrixSelector, Modifier
 from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector
