@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sonde.query.promql.annotations import Annotations
-from sonde.query.promql.limits import Budget
+from sonde.query.promql.selection import Query
 from sonde.query.promql.syntax import Call, Paren, Span
 from sonde.query.promql.values import Ints
 
@@ -17,13 +17,19 @@ class Context:
     expr: Call
     step_times: Ints
     """(s,) ms; when the call is evaluated, whatever offset its arguments have."""
-    lookback_ms: int
-    annotations: Annotations
-    budget: Budget
+    query: Query
 
     @property
     def steps(self) -> int:
         return len(self.step_times)
+
+    @property
+    def annotations(self) -> Annotations:
+        return self.query.annotations
+
+    @property
+    def lookback_ms(self) -> int:
+        return self.query.lookback_ms
 
     def span_of(self, argument: int) -> Span:
         """Where an argument stands in the query, for annotations."""

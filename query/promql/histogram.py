@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query.promql.float_text import shortest_g
 
 Indices = NDArray[np.int32]
 Counts = NDArray[np.float64]
@@ -70,6 +71,28 @@ class Histogram:
     def is_custom(self) -> bool:
         return self.schema == CUSTOM_SCHEMA
 
+    def __str__(self) -> str:
+        """As Prometheus prints it: count, sum, and the populated buckets in ascending order."""
+        negative = [
+            f"[{shortest_g(-upper)},{shortest_g(-lower)}):{shortest_g(count)}"
+            for lower, upper, count in self._buckets(self.negative_indices, self.negative_counts)
+        ]
+        threshold = shortest_g(self.zero_threshold)
+        zero = [f"[-{threshold},{threshold}]:{shortest_g(self.zero_count)}"] if self.zero_count else []
+        positive = [
+            f"{'[' if lower == -np.inf else '('}{shortest_g(lower)},{shortest_g(upper)}]:{shortest_g(count)}"
+            for lower, upper, count in self._buckets(self.positive_indices, self.positive_counts)
+        ]
+        head = [f"count:{shortest_g(self.count)}", f"sum:{shortest_g(self.sum)}"]
+        return "{" + ", ".join([*head, *negative[::-1], *zero, *positive]) + "}"
+
+    def _buckets(self, indices: Indices, counts: Counts) -> list[tuple[float, float, float]]:
+        """Lower and upper bound, and count, of the populated buckets of one side."""
+        indices, counts = indices[counts != 0], counts[counts != 0]
+        lower = lower_bounds(indices, self.schema, self.custom_values)
+        upper = upper_bounds(indices, self.schema, self.custom_values)
+        return list(zip(lower.tolist(), upper.tolist(), counts.tolist(), strict=True))
+
     def __eq__(self, other: object) -> bool:
         """The same numbers in the same buckets, NaN equal to NaN. Empty buckets and the hint don't count."""
         if not isinstance(other, Histogram):
@@ -81,9 +104,14 @@ class Histogram:
             and np.array_equal(self.custom_values, other.custom_values)
             and self.zero_threshold == other.zero_threshold
             and _same(self.zero_count, other.zero_count)
-            and _same_buckets(self.positive_indices, self.positive_counts, other.positive_indices, other.positive_counts)
-            and _same_buckets(self.negative_indices, self.negative_counts, other.negative_indices, other.negative_counts)
+            and _same_buckets(
+                self.positive_indices, self.positive_counts, other.positive_indices, other.positive_counts
+            )
+            and _same_buckets(
+                self.negative_indices, self.negative_counts, other.negative_indices, other.negative_counts
+            )
         )
+
 
 def _same(left: float, right: float) -> bool:
     return left == right or (left != left and right != right)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sonde.query.promql.histogram import (
     CUSTOM_SCHEMA,
-    Counts,
     CounterReset,
+    Counts,
     Histogram,
     Indices,
     lower_bounds,
@@ -54,6 +54,10 @@ class Layout:
     custom_values: Counts
 
     @property
+    def is_custom(self) -> bool:
+        return self.schema == CUSTOM_SCHEMA
+
+    @property
     def zero_column(self) -> int:
         return FIRST_BUCKET + len(self.negative_indices)
 
@@ -65,7 +69,7 @@ class Layout:
         """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
         positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
         positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
-        if self.schema == CUSTOM_SCHEMA:
+        if self.is_custom:
             return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
         inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
         outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
@@ -94,7 +98,7 @@ class Block:
         return Histogram(
             layout.schema,
             layout.zero_threshold,
-            float(numbers[zero]),
+            0.0 if layout.is_custom else float(numbers[zero]),
             float(numbers[COUNT]),
             float(numbers[SUM]),
             layout.positive_indices,
@@ -112,7 +116,7 @@ class Block:
         if len(np.unique(columns)) == len(columns):
             numbers[:, columns] = self.numbers
         else:
-            np.add.at(numbers, (slice(None), columns), self.numbers)
+            np.add.at(numbers.T, columns, self.numbers.T)
         return Block(target, numbers)
 
 
@@ -133,7 +137,11 @@ def pack(histograms: Sequence[Histogram]) -> Block:
     numbers[:, SUM] = [histogram.sum for histogram in histograms]
     numbers[:, zero] = [histogram.zero_count for histogram in histograms]
     _fill(numbers[:, zero + 1 :], positive_columns, [histogram.positive_counts for histogram in histograms])
-    _fill(numbers[:, FIRST_BUCKET:zero][:, ::-1], negative_columns, [histogram.negative_counts for histogram in histograms])
+    _fill(
+        numbers[:, FIRST_BUCKET:zero][:, ::-1],
+        negative_columns,
+        [histogram.negative_counts for histogram in histograms],
+    )
     return Block(layout, numbers)
 
 
@@ -233,7 +241,8 @@ def _side_columns(indices: Indices, kept: Indices, schema: int, target: Layout) 
 def _union(sides: Sequence[Indices]) -> tuple[Indices, NDArray[np.intp] | None]:
     """All indices that occur; and, unless every side has all of them, where the sides' entries, joined, go in a row."""
     first = sides[0]
-    if all(side is first or np.array_equal(side, first) for side in sides):
+    alike = first.tobytes()
+    if all(side is first or side.tobytes() == alike for side in sides):
         return first, None
     return np.unique(np.concatenate(sides), return_inverse=True)
 

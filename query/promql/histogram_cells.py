@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from sonde.query.promql.histogram import CUSTOM_SCHEMA, Counts, CounterReset, Histogram
+from sonde.query.promql.histogram import CUSTOM_SCHEMA, CounterReset, Counts, Histogram
 from sonde.query.promql.histogram_block import Block, Kind, MixedSchemas, Rows, kind, pack, together
 from sonde.query.promql.values import Bools, Ints, Objects
-
-Kernel: TypeAlias = Callable[[Counts, Ints, Ints], Counts]
-"""`kernel(numbers, members, offsets)`: cell i is made of the rows `members[offsets[i]:offsets[i + 1]]` of `numbers`
-(m, w), at least one; gives (cells, w)."""
 
 CHUNK_NUMBERS = 1 << 20
 """How many numbers a result is computed at once: some arrays of 8 MB, whatever the number of cells."""
@@ -36,6 +32,36 @@ class Cells:
     @property
     def size(self) -> int:
         return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Some of the cells, as a kernel sees them: their members are rows of the matrix it gets."""
+
+    rows: Ints
+    """(k,) the member rows, cell after cell."""
+    offsets: Ints
+    """(cells + 1,) where each cell's rows begin; no cell is empty."""
+    cells: Ints
+    """(cells,) which of `Cells` these are."""
+    starts: Ints
+    """(cells,) where the cell's members begin in `Cells.members`."""
+
+    @property
+    def firsts(self) -> Ints:
+        """(cells,) the row of each cell's first member."""
+        return self.rows[self.offsets[:-1]]
+
+    def by_rank(self, first: int = 0) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """For each rank from `first` on: which cells have a member of it, these members' rows, their places in `Cells.members`."""
+        lengths = np.diff(self.offsets)
+        for rank in range(first, int(lengths.max(initial=0))):
+            alive = np.flatnonzero(lengths > rank)
+            yield alive, self.rows[self.offsets[:-1][alive] + rank], self.starts[alive] + rank
+
+
+Kernel: TypeAlias = Callable[[Counts, Runs], Counts]
+"""Makes the cells' rows (cells, w) of the members' rows (m, w)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +84,10 @@ def pool_of(histograms: Objects) -> tuple[list[Histogram], Ints]:
     return list(flat[first]), which.reshape(histograms.shape).astype(np.int64, copy=False)
 
 
-def objects_of(histograms: Sequence[Histogram]) -> Objects:
+def objects_of(values: Sequence[object]) -> Objects:
     """(n,) dtype object."""
-    objects = np.empty(len(histograms), object)
-    objects[:] = histograms
+    objects = np.empty(len(values), object)
+    objects[:] = values
     return objects
 
 
@@ -77,7 +103,7 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places)
+        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
         for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
             yield rows, pack([pool[row] for row in rows])
 
@@ -87,7 +113,7 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
     histograms, mixed, reconciled = np.empty(cells.size, object), np.zeros(cells.size, bool), np.zeros(cells.size, bool)
     if not cells.size:
         return Combined(histograms, mixed, reconciled)
-    results = hints(cells)
+    results = objects_of(hints(cells))
     kinds, codes = kinds_of(cells.pool)
     member_codes = codes[cells.members]
     lowest = np.minimum.reduceat(member_codes, cells.offsets[:-1])
@@ -106,25 +132,24 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
         except MixedSchemas:
             mixed[cell] = True
             continue
-        numbers = kernel(block.numbers, np.arange(len(members)), np.array([0, len(members)]))
+        alone = Runs(
+            np.arange(len(members)), np.array([0, len(members)]), np.array([cell]), cells.offsets[cell : cell + 1]
+        )
+        numbers = kernel(block.numbers, alone)
         histograms[cell] = Block(block.layout, numbers).histogram(0, results[cell])
     return Combined(histograms, mixed, reconciled & ~mixed)
 
 
 def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, Block, Counts]]:
     """The kernel's results for cells of one kind, chunk by chunk."""
-    used, members = np.unique(_runs(cells.members, cells.offsets, where), return_inverse=True)
-    block = pack([cells.pool[row] for row in used])
     lengths = np.diff(cells.offsets)[where]
-    offsets = np.append(0, np.cumsum(lengths))
+    ends = np.cumsum(lengths)
+    places = np.repeat(cells.offsets[where] - (ends - lengths), lengths) + np.arange(lengths.sum())
+    used, rows = np.unique(cells.members[places], return_inverse=True)
+    block = pack([cells.pool[row] for row in used])
+    offsets = np.append(0, ends)
     step = max(1, CHUNK_NUMBERS // block.layout.width)
     for start in range(0, len(where), step):
-        part = offsets[start : start + step + 1]
-        yield where[start : start + step], block, kernel(block.numbers, members[part[0] : part[-1]], part - part[0])
-
-
-def _runs(values: Ints, offsets: Ints, where: Ints) -> Ints:
-    """The values of some cells, joined."""
-    lengths = np.diff(offsets)[where]
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return values[np.repeat(offsets[where], lengths) + within]
+        chunk, part = where[start : start + step], offsets[start : start + step + 1]
+        runs = Runs(rows[part[0] : part[-1]], part - part[0], chunk, cells.offsets[chunk])
+        yield chunk, block, kernel(block.numbers, runs)

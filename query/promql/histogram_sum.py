@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from sonde.query.promql.histogram import Counts, CounterReset
-from sonde.query.promql.histogram_cells import Cells, Combined, combine
-from sonde.query.promql.values import Bools, Ints
+from sonde.query.promql.histogram import CounterReset, Counts
+from sonde.query.promql.histogram_cells import Cells, Combined, Runs, combine
+from sonde.query.promql.values import Bools, Floats, Ints
 
 _HINTS = tuple(CounterReset)
 _CODES = {hint: code for code, hint in enumerate(_HINTS)}
@@ -15,17 +15,32 @@ _CODES = {hint: code for code, hint in enumerate(_HINTS)}
 
 def summed(cells: Cells) -> Combined:
     """The sum of each cell's members, with compensated addition."""
-    return combine(cells, sums, joint_hints)
+    return combine(cells, _sums, joint_hints)
 
 
 def averaged(cells: Cells) -> Combined:
     """The mean of each cell's members; it does not overflow where only the sum does."""
-    return combine(cells, means, joint_hints)
+    return combine(cells, _means, joint_hints)
 
 
-def differences(cells: Cells) -> Combined:
-    """Each cell's first member less its second: always a gauge."""
-    return combine(cells, _differences, lambda cells: [CounterReset.GAUGE] * cells.size)
+def gauges(cells: Cells) -> Sequence[CounterReset]:
+    """What a difference says of resets: that there are none, it is no counter."""
+    return [CounterReset.GAUGE] * cells.size
+
+
+def weighted(
+    cells: Cells, weights: Floats, factors: Floats, hints: Callable[[Cells], Sequence[CounterReset]] = gauges
+) -> Combined:
+    """The sum of each cell's members times their weights (k,), times the cell's factor (cells,)."""
+
+    def kernel(numbers: Counts, runs: Runs) -> Counts:
+        total = np.zeros((len(runs.cells), numbers.shape[1]))
+        for alive, rows, places in runs.by_rank():
+            weight = weights[places][:, np.newaxis]
+            total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
+        return total * factors[runs.cells][:, np.newaxis]
+
+    return combine(cells, kernel, hints)
 
 
 def joint_hints(cells: Cells) -> Sequence[CounterReset]:
@@ -54,47 +69,37 @@ def hint_codes(cells: Cells) -> Ints:
     return of_pool[cells.members]
 
 
-def sums(numbers: Counts, members: Ints, offsets: Ints) -> Counts:
-    """A `Kernel`: Neumaier's sum, member by member over all cells at once."""
-    total, compensation = _compensated(numbers, members, offsets)
+def _sums(numbers: Counts, runs: Runs) -> Counts:
+    total, compensation = _compensated(numbers, runs)
     return total + compensation
 
 
-def means(numbers: Counts, members: Ints, offsets: Ints) -> Counts:
-    """A `Kernel`: the sum divided by the number of members; where the sum overflows, the running mean."""
-    lengths = np.diff(offsets)[:, np.newaxis]
-    total, compensation = _compensated(numbers, members, offsets)
+def _means(numbers: Counts, runs: Runs) -> Counts:
+    """The sum divided by the number of members; where the sum overflows, the running mean."""
+    lengths = np.diff(runs.offsets)[:, np.newaxis]
+    total, compensation = _compensated(numbers, runs)
     mean = total / lengths + compensation / lengths
-    overflown = np.isinf(total).any(axis=1)
-    if overflown.any():
-        running = _running_means(numbers, members, offsets)
-        mean = np.where(np.isinf(total), running, mean)
-    return mean
+    overflown = np.isinf(total)
+    return np.where(overflown, _running_means(numbers, runs), mean) if overflown.any() else mean
 
 
-def _differences(numbers: Counts, members: Ints, offsets: Ints) -> Counts:
-    return numbers[members[offsets[:-1]]] - numbers[members[offsets[:-1] + 1]]
-
-
-def _compensated(numbers: Counts, members: Ints, offsets: Ints) -> tuple[Counts, Counts]:
-    """Sum and what rounding took from it, (cells, w) each."""
-    total = numbers[members[offsets[:-1]]]
+def _compensated(numbers: Counts, runs: Runs) -> tuple[Counts, Counts]:
+    """Sum, and what rounding took from it: (cells, w) each."""
+    total = numbers[runs.firsts]
     compensation = np.zeros_like(total)
     with np.errstate(over="ignore", invalid="ignore"):
-        for alive, _, rows in _by_rank(members, offsets):
+        for alive, rows, _ in runs.by_rank(1):
             total[alive], compensation[alive] = _add(total[alive], compensation[alive], numbers[rows])
     return total, compensation
 
 
-def _running_means(numbers: Counts, members: Ints, offsets: Ints) -> Counts:
-    mean = numbers[members[offsets[:-1]]]
+def _running_means(numbers: Counts, runs: Runs) -> Counts:
+    mean = numbers[runs.firsts]
     compensation = np.zeros_like(mean)
     with np.errstate(over="ignore", invalid="ignore"):
-        for alive, rank, rows in _by_rank(members, offsets):
-            weight = rank / (rank + 1)
-            mean[alive], compensation[alive] = _add(
-                mean[alive] * weight, compensation[alive] * weight, numbers[rows] / (rank + 1)
-            )
+        for rank, (alive, rows, _) in enumerate(runs.by_rank(1), start=1):
+            before, after = mean[alive] * (rank / (rank + 1)), numbers[rows] / (rank + 1)
+            mean[alive], compensation[alive] = _add(before, compensation[alive] * (rank / (rank + 1)), after)
     return mean + compensation
 
 
@@ -104,11 +109,3 @@ def _add(total: Counts, compensation: Counts, numbers: Counts) -> tuple[Counts, 
     larger = np.abs(total) >= np.abs(numbers)
     lost = np.where(larger, (total - result) + numbers, (numbers - result) + total)
     return result, np.where(np.isinf(result), 0.0, compensation + lost)
-
-
-def _by_rank(members: Ints, offsets: Ints):
-    """For every rank from 1 up: the cells that have so many members, the rank, and the rows of these members."""
-    lengths = np.diff(offsets)
-    for rank in range(1, int(lengths.max(initial=0))):
-        alive = np.flatnonzero(lengths > rank)
-        yield (slice(None) if len(alive) == len(lengths) else alive), rank, members[offsets[:-1][alive] + rank]

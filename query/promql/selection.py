@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sonde.query.promql.annotations import Annotations
 from sonde.query.promql.histogram import CounterReset
+from sonde.query.promql.histogram_statistics import with_resets
 from sonde.query.promql.kernels import find_last, find_windows
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
@@ -33,12 +34,19 @@ class Query:
     budget: Budget
     invariant: frozenset[int]
     """`id` of the expressions that have the same value at every step."""
+    of_statistics: frozenset[int] = frozenset()
+    """`id` of the selectors of which only counts and sums of histograms are wanted."""
 
     def fetch(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
         """What the source has within `start_ms` to `end_ms`, both inclusive."""
         samples = self.source.select(matchers, start_ms, end_ms)
         self.budget.take(len(samples.times))
         return samples
+
+    def selected(self, selector: VectorSelector, start_ms: int, end_ms: int) -> Samples:
+        """What a selector finds within `start_ms` to `end_ms`, both inclusive."""
+        samples = self.fetch(selector.matchers, start_ms, end_ms)
+        return with_resets(samples) if id(selector) in self.of_statistics else samples
 
 
 def ends_of(selector: VectorSelector | Subquery, times: Ints, query: Query) -> Ints:
@@ -86,7 +94,7 @@ def find(selector: VectorSelector, times: Ints, query: Query) -> Found:
     Series without any are left out.
     """
     ends = ends_of(selector, times, query)
-    samples = query.fetch(selector.matchers, int(ends[0]) - query.lookback_ms + 1, int(ends[-1]))
+    samples = query.selected(selector, int(ends[0]) - query.lookback_ms + 1, int(ends[-1]))
     query.budget.take(samples.labels.size * len(ends))
     index = np.empty((samples.labels.size, len(ends)), np.int64)
     find_last(samples.times, stale(samples), samples.offsets, ends, query.lookback_ms, index)
@@ -104,7 +112,7 @@ def windows_of(selector: MatrixSelector, times: Ints, query: Query) -> Windows:
     behind = query.lookback_ms if modifier is Modifier.SMOOTHED else 0
     ends = ends_of(selector.vector, times, query)
     first_ms = int(ends[0]) - selector.range - before + 1
-    samples = without_stale(query.fetch(selector.vector.matchers, first_ms, int(ends[-1]) + behind))
+    samples = without_stale(query.selected(selector.vector, first_ms, int(ends[-1]) + behind))
     return _windows(samples, ends, selector.range, query.budget, before=before, behind=behind, modifier=modifier)
 
 

@@ -9,7 +9,8 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/basics/ and the pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -210,3 +211,43 @@ class Paren:
 Expr: TypeAlias = (
     Number | String | VectorSelector | MatrixSelector | Subquery | Unary | Binary | Aggregate | Call | Paren
 )
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions that stand directly in this one, in the order of the text."""
+    match expr:
+        case MatrixSelector():
+            return (expr.vector,)
+        case Subquery() | Unary() | Paren():
+            return (expr.expr,)
+        case Binary():
+            return (expr.left, expr.right)
+        case Aggregate():
+            return (expr.expr,) if expr.param is None else (expr.param, expr.expr)
+        case Call():
+            return expr.args
+        case _:
+            return ()
+
+
+def with_children(expr: Expr, new: Callable[[Expr], Expr]) -> Expr:
+    """The same node with `new` of each of its children in their place; the node itself where nothing changes."""
+    old = children(expr)
+    replaced = [new(child) for child in old]
+    if all(after is before for after, before in zip(replaced, old, strict=True)):
+        return expr
+    match expr:
+        case MatrixSelector():
+            vector = replaced[0]
+            assert isinstance(vector, VectorSelector), "the range of a selector stays one"
+            return replace(expr, vector=vector)
+        case Subquery() | Unary() | Paren():
+            return replace(expr, expr=replaced[0])
+        case Binary():
+            return replace(expr, left=replaced[0], right=replaced[1])
+        case Aggregate():
+            return replace(expr, expr=replaced[-1], param=None if expr.param is None else replaced[0])
+        case Call():
+            return replace(expr, args=tuple(replaced))
+        case _:
+            return expr

@@ -56,6 +56,11 @@ class Vector:
     """(n,) whether a series loses `__name__`, `__type__` and `__unit__` in the answer; None where none does. Names stay with
     the series until then, so that `sum by (__name__) (rate(...))` means something."""
 
+    @classmethod
+    def of_scalar(cls, scalar: Scalar) -> Vector:
+        """The one series without labels that a scalar is where series are wanted."""
+        return cls(LabelTable.empty(1), scalar.values[np.newaxis], np.ones((1, len(scalar.values)), bool))
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:

@@ -1,0 +1,243 @@
+"""The evaluation of an expression: a walk over the tree, each node at all steps at once.
+
+A node that is the same at every step (a literal, a selector with `@`, what is made of such) is evaluated once and repeated.
+A subquery is evaluated on steps of its own, whose values are then the samples of a range vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sonde.query.promql import durations, invariance
+from sonde.query.promql.aggregations import aggregate
+from sonde.query.promql.annotations import Annotations
+from sonde.query.promql.answer import finished
+from sonde.query.promql.binary import binary
+from sonde.query.promql.context import Context
+from sonde.query.promql.extended_windows import check_modifier, extended, smoothed_vector
+from sonde.query.promql.functions import FUNCTIONS, KEEPS_NAME, OF_SAMPLES
+from sonde.query.promql.histogram_arithmetic import negated
+from sonde.query.promql.histogram_statistics import selectors_of_statistics
+from sonde.query.promql.info import info
+from sonde.query.promql.limits import Budget, Limits
+from sonde.query.promql.selection import Query, ends_of, find, no_samples, nothing, subquery_windows, windowed, windows_of
+from sonde.query.promql.source import Source
+from sonde.query.promql.syntax import (
+    Aggregate,
+    Binary,
+    Call,
+    Expr,
+    MatrixSelector,
+    Modifier,
+    Number,
+    Paren,
+    String,
+    Subquery,
+    Unary,
+    VectorSelector,
+)
+from sonde.query.promql.values import Ints, Samples, Scalar, Text, Value, Vector
+from sonde.query.promql.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query answers.
+
+    A `Vector`'s series have samples; in a range query they stand in the order of their labels, in an instant query in the order
+    of the evaluation, which `sort` and `topk` determine. A scalar is a `Scalar` at any number of steps.
+    """
+
+    value: Value
+    annotations: Annotations
+
+
+def evaluate(
+    expr: Expr,
+    source: Source,
+    *,
+    start_ms: int,
+    end_ms: int,
+    step_ms: int = 0,
+    lookback_ms: int = 300_000,
+    default_step_ms: int = 60_000,
+    limits: Limits | None = None,
+    annotations: Annotations | None = None,
+) -> Result:
+    """The value of `expr` at `start_ms`, `start_ms + step_ms`, ... up to `end_ms`; a step of 0 is an instant query at `start_ms`.
+
+    `default_step_ms` is the step of a subquery that says none. Raises `EvaluationError`.
+    """
+    expr = durations.resolve(expr, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
+    notes = annotations if annotations is not None else Annotations()
+    budget = Budget(limits if limits is not None else Limits())
+    times = np.arange(start_ms, end_ms + 1, step_ms) if step_ms else np.array([start_ms])
+    invariant = invariance.of(expr)
+    of_statistics = selectors_of_statistics(expr)
+    query = Query(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics)
+    value = Evaluator(query, times.astype(np.int64)).answer(expr)
+    return Result(finished(value, ordered=bool(step_ms)), notes)
+
+
+class Evaluator:
+    """One grid of steps."""
+
+    def __init__(self, query: Query, times: Ints) -> None:
+        self.query = query
+        self.times = times
+
+    def answer(self, expr: Expr) -> Value:
+        """The value of the whole query; only there a range vector may be the answer."""
+        while isinstance(expr, Paren):
+            expr = expr.expr
+        if isinstance(expr, MatrixSelector):
+            return windowed(extended(windows_of(expr, self.times, self.query)))
+        if isinstance(expr, Subquery):
+            return windowed(self.subquery(expr))
+        return self.evaluate(expr)
+
+    def evaluate(self, expr: Expr) -> Any:
+        """A Vector, Scalar or Text. What was needed to get there is off the budget afterwards."""
+        budget = self.query.budget
+        budget.check()
+        if id(expr) in self.query.invariant and len(self.times) > 1:
+            value = _repeated(Evaluator(self.query, self.times[:1]).evaluate(expr), len(self.times))
+            budget.take(_size(value) - 1)
+            return value
+        held = budget.held
+        value = self._NODES[type(expr)](self, expr)
+        budget.held = held
+        budget.take(_size(value))
+        return value
+
+    def number(self, expr: Number) -> Scalar:
+        return Scalar(np.full(len(self.times), expr.value))
+
+    def string(self, expr: String) -> Text:
+        return Text(expr.value)
+
+    def paren(self, expr: Paren) -> Any:
+        return self.evaluate(expr.expr)
+
+    def vector_selector(self, expr: VectorSelector) -> Vector:
+        if not len(self.times):
+            return nothing(0)
+        if expr.modifier is Modifier.SMOOTHED:
+            return smoothed_vector(expr, self.times, self.query)
+        return find(expr, self.times, self.query).vector()
+
+    def unary(self, expr: Unary) -> Any:
+        value = self.evaluate(expr.expr)
+        if expr.op == "+":
+            return value
+        if isinstance(value, Scalar):
+            return Scalar(-value.values)
+        return replace(
+            value,
+            values=-value.values,
+            histograms=None if value.histograms is None else negated(value.histograms),
+            drop_name=np.ones(value.labels.size, bool),
+        )
+
+    def binary(self, expr: Binary) -> Any:
+        left, right = self.evaluate(expr.left), self.evaluate(expr.right)
+        return binary(expr, left, right, self.query.annotations, self.query.budget)
+
+    def aggregate(self, expr: Aggregate) -> Vector:
+        param = None if expr.param is None else self.evaluate(expr.param)
+        return aggregate(expr, self.evaluate(expr.expr), param, self.query.annotations, self.query.budget)
+
+    def call(self, expr: Call) -> Any:
+        context = Context(expr, self.times, self.query)
+        if expr.function == "info":
+            return info(context, self)
+        selector = _bare(expr.args[0]) if expr.args else None
+        if expr.function in OF_SAMPLES and isinstance(selector, VectorSelector):
+            found = find(selector, self.times, self.query) if len(self.times) else None
+            return self._named(expr, nothing(0) if found is None else OF_SAMPLES[expr.function](found))
+        ranges = [index for index, arg in enumerate(expr.args) if isinstance(_bare(arg), MatrixSelector | Subquery)]
+        if not ranges:
+            return self._named(expr, FUNCTIONS[expr.function](context, *map(self.evaluate, expr.args)))
+        windows = self.windows(_bare(expr.args[ranges[0]]), expr.function)
+        others = [self.evaluate(arg) for index, arg in enumerate(expr.args) if index != ranges[0]]
+        return self._named(expr, FUNCTIONS[expr.function](windows, context, *others), windows)
+
+    def _named(self, expr: Call, value: Any, windows: Windows | None = None) -> Any:
+        """Most functions make something else of their samples, which then goes without the metric's name."""
+        if not isinstance(value, Vector):
+            return value
+        if expr.function not in KEEPS_NAME:
+            return replace(value, drop_name=np.ones(value.labels.size, bool))
+        return value if windows is None else replace(value, drop_name=windows.drop_name)
+
+    def windows(self, expr: Any, function: str) -> Windows:
+        """The windows of a range selector or a subquery that stands as a function's argument."""
+        if isinstance(expr, Subquery):
+            return self.subquery(expr)
+        check_modifier(expr.vector.modifier, function)
+        if not len(self.times):
+            empty = np.zeros((0, 0), np.int64)
+            return Windows(no_samples(), empty, empty, self.times, expr.range, expr.vector.modifier)
+        return windows_of(expr, self.times, self.query)
+
+    def subquery(self, expr: Subquery) -> Windows:
+        assert isinstance(expr.range, int), "durations are resolved before evaluation"
+        ends = ends_of(expr, self.times, self.query)
+        steps = self._subquery_steps(expr, ends)
+        vector = Evaluator(self.query, steps).evaluate(expr.expr) if len(steps) else nothing(0)
+        if isinstance(vector, Scalar):
+            vector = Vector.of_scalar(vector)
+        return subquery_windows(vector, steps, ends, expr.range, self.query.budget)
+
+    def _subquery_steps(self, expr: Subquery, ends: Ints) -> Ints:
+        """The multiples of the subquery's step that any of its windows holds."""
+        if not len(ends):
+            return np.zeros(0, np.int64)
+        assert isinstance(expr.range, int)
+        assert isinstance(expr.step, int | None)
+        step = expr.step or self.query.default_step_ms
+        first = (int(ends[0]) - expr.range) // step * step + step
+        self.query.budget.take(max(0, (int(ends[-1]) - first) // step + 1))
+        return np.arange(first, int(ends[-1]) + 1, step, np.int64)
+
+    _NODES: Mapping[type, Callable[[Evaluator, Any], Any]] = {
+        Number: number,
+        String: string,
+        Paren: paren,
+        VectorSelector: vector_selector,
+        Unary: unary,
+        Binary: binary,
+        Aggregate: aggregate,
+        Call: call,
+    }
+
+
+def _bare(expr: Expr) -> Expr:
+    while isinstance(expr, Paren):
+        expr = expr.expr
+    return expr
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, Vector | Scalar):
+        return int(value.values.size)
+    return len(value.times) if isinstance(value, Samples) else 1
+
+
+def _repeated(value: Any, steps: int) -> Any:
+    """A value of one step at all steps; the arrays are read-only views."""
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, Scalar):
+        return Scalar(np.broadcast_to(value.values, (steps,)))
+    shape = (value.labels.size, steps)
+    histograms = None if value.histograms is None else np.broadcast_to(value.histograms, shape)
+    return replace(
+        value,
+        values=np.broadcast_to(value.values, shape),
+        present=np.broadcast_to(value.present, shape),
+        histograms=histograms,
+    )

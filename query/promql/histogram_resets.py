@@ -1,0 +1,69 @@
+"""Whether a counter histogram was reset between two samples.
+
+Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-considerations
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sonde.query.promql.histogram import CounterReset, Counts, Histogram
+from sonde.query.promql.histogram_block import SUM, pack, together
+from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
+from sonde.query.promql.values import Bools, Ints, Objects
+
+
+def is_reset(current: Histogram, previous: Histogram) -> bool:
+    """Whether `current` says so or, if it says nothing, is less than `previous` in its count or in any bucket.
+
+    A finer schema, a narrower zero bucket, a zero bucket that ends inside of what was a populated bucket, and the change from
+    exponential to custom buckets or back come only with a reset. The sum may fall without one.
+    """
+    if current.counter_reset_hint in (CounterReset.RESET, CounterReset.NOT_RESET):
+        return current.counter_reset_hint is CounterReset.RESET
+    if current.count < previous.count or current.is_custom != previous.is_custom:
+        return True
+    if current.schema > previous.schema or current.zero_threshold < previous.zero_threshold:
+        return True
+    block = together([current, previous])
+    if block.layout.zero_threshold != current.zero_threshold:
+        return True
+    return bool(_fell(block.numbers[:1], block.numbers[1:])[0])
+
+
+def resets_between(histograms: Objects, later: Ints) -> Bools:
+    """(p,) whether each of `later`, indexes from 1, was reset since the histogram right before it."""
+    hints = [histograms[at].counter_reset_hint for at in later]
+    found = np.array([hint is CounterReset.RESET for hint in hints], bool)
+    unsaid = np.array([hint not in (CounterReset.RESET, CounterReset.NOT_RESET) for hint in hints], bool)
+    if unsaid.any():
+        found[unsaid] = _compared(histograms, later[unsaid])
+    return found
+
+
+def _compared(histograms: Objects, pairs: Ints) -> Bools:
+    """`resets_between` of pairs whose later one says nothing."""
+    involved = np.unique(np.concatenate([pairs - 1, pairs]))
+    pool = [histograms[at] for at in involved]
+    _, codes = kinds_of(pool)
+    later = np.searchsorted(involved, pairs)
+    earlier = np.searchsorted(involved, pairs - 1)
+    found = np.zeros(len(pairs), bool)
+    alike = codes[later] == codes[earlier]
+    for code in np.unique(codes[later][alike]):
+        where = np.flatnonzero(alike & (codes[later] == code))
+        rows = np.unique(np.concatenate([earlier[where], later[where]]))
+        numbers = pack([pool[row] for row in rows]).numbers
+        step = max(1, CHUNK_NUMBERS // numbers.shape[1])
+        for part in np.array_split(where, max(1, len(where) // step)):
+            current, previous = np.searchsorted(rows, later[part]), np.searchsorted(rows, earlier[part])
+            found[part] = _fell(numbers[current], numbers[previous])
+    for at in np.flatnonzero(~alike):
+        found[at] = is_reset(pool[later[at]], pool[earlier[at]])
+    return found
+
+
+def _fell(current: Counts, previous: Counts) -> Bools:
+    """(m,) whether any number but the sum is less in a row of `current` than in that of `previous`."""
+    less = current < previous
+    less[:, SUM] = False
+    return np.asarray(less.any(axis=1))
