@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sonde.query.config import QueryConfig
 from sonde.query.errors import Busy
 from sonde.storage.frame import Frame
+from sonde.storage.native_blocks import NativeBlock
 from sonde.storage.schema import Column, Table
 
 if TYPE_CHECKING:
@@ -61,6 +62,19 @@ class Reader:
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         return list(self.frame(sql, parameters).rows())
+
+    def blocks(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, most_rows: int = 0
+    ) -> Generator[NativeBlock]:
+        """Arrays, block by block: what large answers are read as. Close it where it may not be read to its end.
+
+        The engine refuses an answer of more than `most_rows` (0: any number) before it is sent.
+        """
+        limits = self._limits(self.config.query_max_seconds)
+        if most_rows:
+            limits |= {"max_result_rows": most_rows, "result_overflow_mode": "throw"}
+        with self._gate.entered():
+            yield from self._store.blocks(sql, self._bound(parameters), settings=limits)
 
     @contextmanager
     def exporting(self) -> Iterator[None]:

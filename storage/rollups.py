@@ -12,7 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sonde.storage.schema import LC, SERVICE_NAME, TABLES, TENANT, TRACE_ID, Column, Table
+from sonde.storage.schema import (
+    LC,
+    SERIES,
+    SERVICE_NAME,
+    TABLES,
+    TENANT,
+    TRACE_ID,
+    Column,
+    Table,
+    seen_columns,
+)
 
 SUM = "SimpleAggregateFunction(sum, UInt64)"
 MINUTE = Column("minute", "DateTime('UTC')", "start of the minute", "Delta(4), ZSTD(1)")
@@ -103,6 +113,8 @@ TRACE_RANGES = Table(
     sharding_key="cityHash64(trace_id)",
 )
 
+METRIC_IDENTITY = ("name", "unit", "type", "temporality", "is_monotonic", "description")
+
 SOURCE = Column("source", LC, "where the attribute stands: spans, logs, series (metric points) or resources")
 DAY = Column("day", "Date", "day of the records")
 ATTRIBUTE_TYPE = Column("type", LC, "string, int, double, bool or json: the map that holds it")
@@ -144,7 +156,29 @@ ATTRIBUTE_VALUES = Table(
     sharding_key="cityHash64(key)",
 )
 
-ROLLUPS: tuple[Table, ...] = (SPAN_MINUTES, LOG_MINUTES, TRACE_RANGES, ATTRIBUTE_KEYS, ATTRIBUTE_VALUES)
+METRICS = Table(
+    "metrics",
+    "One row a metric: what its series have in common. To find a metric by its Prometheus name, all of them are read.",
+    (
+        TENANT,
+        *(SERIES.column(name) for name in METRIC_IDENTITY),
+        Column("prometheus_type", LC, "metadata `prometheus.type`: set where the metric came by remote write"),
+        Column("prometheus_counts", LC, "metadata `prometheus.counts`"),
+        *seen_columns(),
+    ),
+    order_by=("tenant", *METRIC_IDENTITY, "prometheus_type", "prometheus_counts"),
+    engine="AggregatingMergeTree",
+    sharding_key="cityHash64(name)",
+)
+
+ROLLUPS: tuple[Table, ...] = (
+    SPAN_MINUTES,
+    LOG_MINUTES,
+    TRACE_RANGES,
+    ATTRIBUTE_KEYS,
+    ATTRIBUTE_VALUES,
+    METRICS,
+)
 ALL_TABLES: tuple[Table, ...] = (*TABLES, *ROLLUPS)
 
 ATTRIBUTE_TYPES = ("string", "int", "double", "bool", "json")
@@ -249,6 +283,19 @@ GROUP BY tenant, service_name, severity_number, minute""".strip(),
     values_view("logs", "time", f"intHash64(reinterpretAsUInt64(time)) % {SAMPLE_OF} = 0"),
     values_view("series", "last_seen", "1"),
     values_view("resources", "last_seen", "1"),
+    View(
+        "series_metrics",
+        "series",
+        "metrics",
+        """
+SELECT tenant, name, unit, type, temporality, is_monotonic, description,
+    metadata_string['prometheus.type'] AS prometheus_type,
+    metadata_string['prometheus.counts'] AS prometheus_counts,
+    min(series.first_seen) AS first_seen,
+    max(series.last_seen) AS last_seen
+FROM {{table series}} AS series
+GROUP BY tenant, name, unit, type, temporality, is_monotonic, description, prometheus_type, prometheus_counts""".strip(),
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from sonde.storage import embedded, server
 from sonde.storage.errors import StoreRefused, StoreUnavailable
 from sonde.storage.frame import Frame, as_frame
+from sonde.storage.native_blocks import NativeBlock, read_blocks
 from sonde.storage.overload import translated
 from sonde.storage.quoting import identifier
 
@@ -38,6 +39,7 @@ AS_ONE_BLOCK: Mapping[str, Any] = {
     "min_insert_block_size_rows": 0,
     "min_insert_block_size_bytes": 0,
 }
+CHUNK_BYTES = 1 << 22
 READ_FORMATS = {"DateTime64": "int", "DateTime": "int", "FixedString": "bytes"}
 
 
@@ -103,6 +105,29 @@ class Store:
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> bytes:
         """The answer to `sql` in the format it names with `FORMAT`, as the engine writes it."""
         return self._call(lambda client: client.raw_query(sql, bound(parameters)), "query")
+
+    def blocks(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
+    ) -> Iterator[NativeBlock]:
+        """The answer to `sql` as columns of arrays (`native_blocks.py`), block by block as the engine makes them.
+
+        A third of the time of `select` for large answers, and one block in memory at a time. Client and closing as for
+        `stream`.
+        """
+        wanted = dict(settings or {})
+        if not self.embedded:
+            # Otherwise what goes wrong half way arrives as text within the blocks.
+            wanted["wait_end_of_query"] = 1
+        client = self._translate(self._open, "query", insert=False)
+        try:
+            stream = self._translate(
+                lambda: client.raw_stream(sql, bound(parameters), settings=wanted, fmt="Native"), "query", insert=False
+            )
+            with stream:
+                chunks = iter(lambda: self._translate(lambda: stream.read(CHUNK_BYTES), "query", insert=False), b"")
+                yield from read_blocks(chunks)
+        finally:
+            client.close()
 
     def select(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None

@@ -47,10 +47,8 @@ def offset_duration(cursor: Cursor) -> Duration:
 def _expression(cursor: Cursor, least: int) -> DurationOperand:
     """An expression whose operators bind at least as tightly as `least`."""
     cursor.descend()
-    if sign := cursor.take_if("+", "-"):
-        left = _signed(cursor, sign, _expression(cursor, OF_SIGN + 1))
-    else:
-        left = _operand(cursor)
+    sign = cursor.take_if("+", "-")
+    left = _signed(cursor, sign, _expression(cursor, OF_SIGN + 1) if sign else _operand(cursor))
     left = _operators(cursor, left, least)
     cursor.ascend()
     return left

@@ -72,8 +72,9 @@ def format_duration(ms: int) -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Whole milliseconds; what is below one is cut off, as Prometheus does."""
-    return int(round(seconds * 1e9) / 1e6)
+    """Whole milliseconds; what is below one is cut off, as Prometheus does, but never by the error of a multiplication."""
+    nearest = round(seconds * 1000)
+    return nearest if nearest / 1000 == seconds else int(seconds * 1000)
 
 
 def resolve(expr: Expr, *, start_ms: int, end_ms: int, step_ms: int) -> Expr:
@@ -114,7 +115,7 @@ def _milliseconds(duration: Duration, *, step: float, length: float, negative: b
         raise ParseError("duration must be greater than 0", duration.span)
     if abs(seconds) > MAX_SECONDS:
         raise ParseError("duration is out of range", duration.span)
-    return int(seconds * 1000)
+    return milliseconds(seconds)
 
 
 def _seconds(operand: DurationOperand, step: float, length: float) -> float:

@@ -1,11 +1,11 @@
 """What can go wrong with a PromQL query, in Prometheus' words.
 
-    PromQLError
-    ├── ParseError           the text is not PromQL, or its types don't fit: the caller's fault ("bad_data")
-    └── EvaluationError      the query is sound, but can't be answered over this data ("execution")
-        ├── TooManySamples   it would hold more samples in memory than a limit allows
-        ├── QueryTimeout     it took longer than allowed ("timeout")
-        └── QueryCancelled   whoever asked has gone ("canceled")
+PromQLError
+├── ParseError           the text is not PromQL, or its types don't fit: the caller's fault ("bad_data")
+└── EvaluationError      the query is sound, but can't be answered over this data ("execution")
+    ├── TooManySamples   it would hold more samples in memory than a limit allows
+    ├── QueryTimeout     it took longer than allowed ("timeout")
+    └── QueryCancelled   whoever asked has gone ("canceled")
 """
 
 from __future__ import annotations

@@ -25,31 +25,64 @@ IDENTIFIER, METRIC_IDENTIFIER, STRING, NUMBER, DURATION, END = (
 """Kinds of tokens; a keyword's kind is the word in lower case, that of punctuation is its text."""
 
 AGGREGATORS = frozenset(
-    "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split()
+    [
+        "sum",
+        "avg",
+        "count",
+        "min",
+        "max",
+        "group",
+        "stddev",
+        "stdvar",
+        "topk",
+        "bottomk",
+        "count_values",
+        "quantile",
+        "limitk",
+        "limit_ratio",
+    ]
 )
-WORD_OPERATORS = frozenset("and or unless atan2".split())
+WORD_OPERATORS = frozenset(["and", "or", "unless", "atan2"])
 MODIFIERS = frozenset(
-    "offset smoothed anchored by without on ignoring group_left group_right fill fill_left fill_right bool".split()
+    [
+        "offset",
+        "smoothed",
+        "anchored",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "bool",
+    ]
 )
-FILLS = frozenset("fill fill_left fill_right".split())
-QUERY_WORDS = frozenset("start end step range max_of min_of".split())
-DURATION_WORDS = frozenset("step range max_of min_of".split())
+FILLS = frozenset(["fill", "fill_left", "fill_right"])
+QUERY_WORDS = frozenset(["start", "end", "step", "range", "max_of", "min_of"])
+DURATION_WORDS = frozenset(["step", "range", "max_of", "min_of"])
 KEYWORDS = AGGREGATORS | WORD_OPERATORS | MODIFIERS | QUERY_WORDS
-OPERATORS = WORD_OPERATORS | frozenset("+ - * / % ^ == != < <= > >= </ >/ =~ !~ @".split())
+OPERATORS = WORD_OPERATORS | frozenset(
+    ["+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "</", ">/", "=~", "!~", "@"]
+)
 
 SPACE = re.compile(r"(?:[ \t\r\n]+|\#[^\r\n]*)+")
 WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+LETTERS = re.compile(r"[A-Za-z_]+")
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PARENTHESIS = re.compile(r"[ \t\r\n]*\(")
-SYMBOL = re.compile(r"==|=(?!~)|!=|<=|</|<|>=|>/|>|[-+*/%^,@()\[\]{}]")
+SYMBOL = re.compile(r"==|=(?!~)|!=|<=|</|<|>=|>/|>|[-+*/%^,@(){\[\]]")
 SYMBOL_IN_BRACES = re.compile(r"=~|=|!~|!=|[,}]")
 SYMBOL_IN_BRACKETS = re.compile(r"[-+*/%^,:()\]]")
 NUMBER_TEXT = re.compile(
-    r"0[xX](?:_?[0-9a-fA-F])+(?![0-9A-Za-z_])"
+    r"0[xX](?:_?[0-9a-fA-F])+(?![0-9A-Za-z_.])"
     r"|(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?(?![0-9A-Za-z_.])"
 )
 DURATION_TEXT = re.compile(r"\d+[smhdwy]s?(?:\d+[smhdw]s?)*(?![0-9A-Za-z_])")
-NUMBER_LIKE = re.compile(r"(?:0[xX])?[0-9_.]*(?:[eE][+-]?)?(?:[smhdwy]+\d*)*")
+NUMBER_LIKE = re.compile(r"(?:0[xX])?[0-9_]*(?:\.[0-9_]*)?\.?(?:[eE][+-]?)?(?:(?:[smhdwy]s?[0-9]*)+[0-9A-Za-z_]?)?")
+"""What is read of a malformed one before that is seen."""
 QUOTED = {
     '"': re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'),
     "'": re.compile(r"'[^'\\\n]*(?:\\.[^'\\\n]*)*'"),
@@ -94,6 +127,7 @@ class Lexer:
         self._in_braces = False
         self._in_brackets = False
         self._seen_duration = False
+        self._seen_number = False
         self._seen_colon = False
 
     def next(self) -> Token:
@@ -103,7 +137,7 @@ class Lexer:
             return self._end()
         if self._in_braces:
             return self._next_in_braces()
-        if self._in_brackets:
+        if self._in_brackets and not self._seen_number:
             return self._next_in_brackets()
         character = self.text[self.at]
         if character in QUOTED:
@@ -111,7 +145,7 @@ class Lexer:
         if character.isascii() and (character.isdigit() or self._is_fraction()):
             return self._number_or_duration()
         if word := WORD.match(self.text, self.at):
-            return self._word(word[0])
+            return self._word_in_brackets(word[0]) if self._in_brackets else self._word(word[0])
         if symbol := SYMBOL.match(self.text, self.at):
             return self._symbol(symbol[0])
         raise self._unexpected_symbol(character)
@@ -127,7 +161,7 @@ class Lexer:
     def _end(self) -> Token:
         if self._in_braces:
             raise self.error("unexpected end of input inside braces")
-        if self._in_brackets and not self._seen_duration:
+        if self._in_brackets and not self._seen_number:
             raise self.error("unexpected end of input in duration expression")
         if self._parentheses:
             raise self.error("unclosed left parenthesis")
@@ -162,11 +196,15 @@ class Lexer:
                 self._close_parenthesis()
             case "{":
                 self._in_braces = True
+            case "[" if self._in_brackets:
+                raise self.error(f"unexpected left bracket {rune(text)}", token.span.start)
             case "[":
                 self._in_brackets = True
-                self._seen_duration = self._seen_colon = False
-            case "]":
+                self._seen_duration = self._seen_number = self._seen_colon = False
+            case "]" if not self._in_brackets:
                 raise self.error(f"unexpected right bracket {rune(text)}", token.span.start)
+            case "]":
+                self._in_brackets = False
         return token
 
     def _close_parenthesis(self) -> None:
@@ -201,37 +239,38 @@ class Lexer:
         raise self.error(f"unexpected character inside braces: {rune(character)}")
 
     def _next_in_brackets(self) -> Token:
+        """Up to the first number there is nothing but signs, parentheses and words of durations."""
         character = self.text[self.at]
         if character.isascii() and (character.isdigit() or self._is_fraction()):
-            self._seen_duration = True
             return self._number_or_duration()
         if symbol := SYMBOL_IN_BRACKETS.match(self.text, self.at):
-            return self._symbol_in_brackets(symbol[0])
-        if (word := LABEL.match(self.text, self.at)) and word[0].lower() in DURATION_WORDS:
-            self._seen_duration = True
-            return self._token(word[0].lower(), word[0])
-        if self._seen_duration and not self._seen_colon and (character.isalpha() or character == "_"):
-            raise self.error(f"unexpected character: {rune(character)}, expected {rune(':')}")
+            return self._colon() if symbol[0] == ":" else self._symbol(symbol[0])
+        if (word := LETTERS.match(self.text, self.at)) and word[0].lower() in DURATION_WORDS:
+            return self._duration_word(word[0])
         raise self.error(f"unexpected character in duration expression: {rune(character)}")
 
-    def _symbol_in_brackets(self, text: str) -> Token:
-        token = self._token(text, text)
-        match text:
-            case ":" if not self._seen_duration:
-                raise self.error("unexpected colon before duration in duration expression")
-            case ":" if self._seen_colon:
-                raise self.error(f"unexpected colon {rune(text)}", token.span.start)
-            case ":":
-                self._seen_colon = True
-            case "(":
-                self._parentheses += 1
-            case ")":
-                self._close_parenthesis()
-            case "]":
-                self._in_brackets = False
+    def _word_in_brackets(self, text: str) -> Token:
+        if text.startswith(":"):
+            return self._colon()
+        if (word := LETTERS.match(text)) and word[0].lower() in DURATION_WORDS:
+            return self._duration_word(word[0])
+        raise self.error(f"unexpected character: {rune(text[0])}, expected {rune(':')}")
+
+    def _duration_word(self, text: str) -> Token:
+        self._seen_duration = True
+        return self._token(text.lower(), text)
+
+    def _colon(self) -> Token:
+        token = self._token(":", ":")
+        if not self._seen_duration:
+            raise self.error("unexpected colon before duration in duration expression")
+        if self._seen_colon:
+            raise self.error(f"unexpected colon {rune(':')}", token.span.start)
+        self._seen_colon = True
         return token
 
     def _number_or_duration(self) -> Token:
+        self._seen_number = self._seen_duration = True
         if number := NUMBER_TEXT.match(self.text, self.at):
             return self._token(NUMBER, number[0])
         if duration := DURATION_TEXT.match(self.text, self.at):

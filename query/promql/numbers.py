@@ -24,8 +24,8 @@ def parse_number(text: str) -> float:
     if OCTAL.fullmatch(text) and (value := int(text.replace("_", ""), 8)) <= INT64_MAX:
         return float(value)
     if DECIMAL.fullmatch(text) and any(character.isdigit() for character in text):
-        value = float(text)
-        if math.isinf(value):
+        number = float(text)
+        if math.isinf(number):
             raise ValueError(f'error parsing number: strconv.ParseFloat: parsing "{text}": value out of range')
-        return value
+        return number
     raise ValueError(f'error parsing number: strconv.ParseFloat: parsing "{text}": invalid syntax')

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from sonde.query.promql.check import COMPARISONS, SET_OPERATORS, WITH_PARAMETER, check, type_of
 from sonde.query.promql.cursor import MAX_DEPTH, Cursor
 from sonde.query.promql.duration_parser import number_of, offset_duration, positive_duration
+from sonde.query.promql.float_text import plain
 from sonde.query.promql.lexer import (
     AGGREGATORS,
     DURATION,
@@ -59,8 +61,12 @@ PRECEDENCE = {
 }
 OF_SIGN = PRECEDENCE["*"]
 RIGHT_ASSOCIATIVE = frozenset(("^",))
-METRIC_WORDS = AGGREGATORS | QUERY_WORDS | frozenset(
-    "by fill fill_left fill_right and or unless offset without anchored smoothed".split()
+METRIC_WORDS = (
+    AGGREGATORS
+    | QUERY_WORDS
+    | frozenset(
+        ["by", "fill", "fill_left", "fill_right", "and", "or", "unless", "offset", "without", "anchored", "smoothed"]
+    )
 )
 """Keywords that are the name of a metric where an operand has to stand."""
 POSTFIXES = ("[", "offset", "@", "anchored", "smoothed")
@@ -323,7 +329,8 @@ class _Parser:
             return At(word.kind)
         seconds = self._signed_number()
         if not abs(seconds) < MAX_TIMESTAMP_SECONDS:
-            raise self.cursor.error(f"timestamp out of bounds for @ modifier: {seconds:f}", expr.span)
+            shown = f"{seconds:f}" if math.isfinite(seconds) else plain(seconds)
+            raise self.cursor.error(f"timestamp out of bounds for @ modifier: {shown}", expr.span)
         return math.floor(seconds * 1000 + 0.5)
 
     def _selector_of(self, expr: Expr, modifier: str) -> VectorSelector | Subquery:
@@ -347,7 +354,7 @@ class _Parser:
             raise self.cursor.error("anchored and smoothed modifiers cannot be used together", expr.span)
         return self._with(expr, modifier=modifier)
 
-    def _with(self, expr: Expr, **modifiers: Duration | At | Modifier | None) -> Expr:
+    def _with(self, expr: Expr, **modifiers: Any) -> Expr:
         """`expr` with modifiers set where they belong, and reaching to the token taken last."""
         span = self._span_from(expr, self.cursor.last)
         if isinstance(expr, MatrixSelector):

@@ -22,6 +22,19 @@ class BadPattern(ValueError):
     """Not a regular expression of RE2; `str()` says why."""
 
 
+GO_WORDING = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "trailing \\": "trailing backslash at end of expression",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+}
+"""What Go's implementation, and so Prometheus, calls the errors of RE2's."""
+
+
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> Pattern:
     """The expression, anchored, its dot matching line breaks too; raises `BadPattern`."""
@@ -29,14 +42,20 @@ def compiled(pattern: str) -> Pattern:
     options.log_errors = False
     options.dot_nl = True
     try:
+        # As it stands first: `a)|(b` is no expression, though it would be one between parentheses.
+        re2.compile(pattern, options)
         return re2.compile(f"^(?:{pattern})$", options)
+    except UnicodeEncodeError:
+        raise BadPattern("invalid UTF-8") from None
     except re2.error as error:
         raise BadPattern(_text(error)) from error
 
 
 def _text(error: Exception) -> str:
     said = error.args[0] if error.args else ""
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    what, colon, where = text.partition(": ")
+    return f"{GO_WORDING.get(what, what)}: `{where}`" if colon else GO_WORDING.get(what, what)
 
 
 def matched_values(values: NDArray[Any], matcher: Matcher) -> NDArray[np.bool_]:

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from sonde.query.promql.cursor import Cursor
-from sonde.query.promql.lexer import (
-    AGGREGATORS,
-    IDENTIFIER,
-    METRIC_IDENTIFIER,
-    QUERY_WORDS,
-    STRING,
-    WORD_OPERATORS,
-    Token,
-)
+from sonde.query.promql.lexer import IDENTIFIER, KEYWORDS, METRIC_IDENTIFIER, STRING, Token
 from sonde.query.promql.quoting import quote
 from sonde.query.promql.regex import BadPattern, compiled
 from sonde.query.promql.syntax import Matcher, MatchOp, Span
 
-LABEL_WORDS = (
-    AGGREGATORS
-    | WORD_OPERATORS
-    | QUERY_WORDS
-    | frozenset("bool by group_left group_right fill fill_left fill_right ignoring offset on anchored smoothed".split())
-    | {IDENTIFIER, METRIC_IDENTIFIER}
-)
-"""Kinds of tokens that may be a label's name in a grouping: all keywords but `without`."""
+LABEL_WORDS = KEYWORDS | {IDENTIFIER, METRIC_IDENTIFIER}
+"""Kinds of tokens that may be a label's name in a grouping: all keywords, `without` too, where Prometheus has forgotten it."""
 MATCH_OPS = {op.value: op for op in MatchOp}
 AFTER_LABEL = ("grouping opts", '"," or ")"')
 AFTER_MATCHER = ("label matching", '"," or "}"')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from columns import tables_of
+from conformance import path_of
 from google.protobuf import json_format
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -20,8 +20,6 @@ from sonde.ingest.decode import decode
 from sonde.ingest.limits import Limits
 from sonde.ingest.signals import Signal
 from test_metrics_decode import assert_same
-
-CONFORMANCE = Path(__file__).parents[2].parent / "shared" / "conformance" / "otlp" / "metrics.json"
 
 
 def usage(_options: CallbackOptions) -> list[Observation]:
@@ -66,9 +64,8 @@ def test_what_the_sdk_exports_is_decoded_whole(exported: bytes) -> None:
     assert len(set(decoded.series.ids.tolist())) == 7
 
 
-@pytest.mark.skipif(not CONFORMANCE.exists(), reason="the OTLP examples are not beside this checkout")
 def test_the_example_of_the_specification_is_decoded_whole() -> None:
-    document: dict[str, Any] = json.loads(CONFORMANCE.read_text())
+    document: dict[str, Any] = json.loads(path_of("otlp/metrics.json").read_text())
     body = json_format.ParseDict(document, ExportMetricsServiceRequest()).SerializeToString()
     received = 1_544_712_660_300_000_000
     assert_same([body], Limits(), [received])

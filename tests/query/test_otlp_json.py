@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance import path_of
 from corpus import log_requests, trace_requests
 from corpus_metrics import metrics_requests
 from google.protobuf import json_format
@@ -21,7 +21,6 @@ from sonde.query.otlp_json import to_line, to_object
 from test_otlp_meaning import CHOICES, whole
 
 REQUESTS = (ExportTraceServiceRequest, ExportMetricsServiceRequest, ExportLogsServiceRequest)
-CONFORMANCE = Path(__file__).parents[2] / ".." / "shared" / "conformance" / "otlp"
 FILES = {
     "trace.json": ExportTraceServiceRequest,
     "metrics.json": ExportMetricsServiceRequest,
@@ -59,10 +58,9 @@ def test_every_field_is_what_protobuf_writes(make: type[Message], choice: int) -
     assert to_object(request) == by_protobuf(request)
 
 
-@pytest.mark.skipif(not CONFORMANCE.is_dir(), reason="the examples of opentelemetry-proto are not beside this checkout")
 @pytest.mark.parametrize("name", FILES)
 def test_the_specification_s_examples_are_written_as_they_stand(name: str) -> None:
-    example = json.loads((CONFORMANCE / name).read_text())
+    example = json.loads(path_of(f"otlp/{name}").read_text())
     request = json_format.ParseDict(
         ids(example, lambda text: base64.b64encode(bytes.fromhex(text)).decode()),
         FILES[name](),

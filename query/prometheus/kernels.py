@@ -1,0 +1,103 @@
+"""Loops over samples that numpy has no one pass for: numba, without the GIL, cached on disk. A kernel calls only what stands here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+# A kernel is typed by numba, for the types it is called with: to mypy it is anything.
+kernel: Any = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@kernel
+def rows_by_code(codes: Any, offsets: Any) -> Any:
+    """(m,) the rows of code 0 in the order they stand, then those of code 1, ...; `offsets` (n + 1,) where each code begins."""
+    place = offsets[:-1].copy()
+    order = np.empty(codes.size, np.int64)
+    for row in range(codes.size):
+        code = codes[row]
+        order[place[code]] = row
+        place[code] += 1
+    return order
+
+
+@kernel
+def sort_within(times: Any, offsets: Any, order: Any) -> None:
+    """Puts the rows of each series in the order of their times, stable; `times` and `order` alike."""
+    for series in range(offsets.size - 1):
+        begin, end = offsets[series], offsets[series + 1]
+        sorted_already = True
+        for row in range(begin + 1, end):
+            if times[row] < times[row - 1]:
+                sorted_already = False
+                break
+        if not sorted_already:
+            index = np.argsort(times[begin:end], kind="mergesort")
+            times[begin:end] = times[begin:end][index]
+            order[begin:end] = order[begin:end][index]
+
+
+@kernel
+def mark_last_of_time(times: Any, offsets: Any, kept: Any) -> None:
+    """Clears `kept` for every row that another of the same series and time follows."""
+    for series in range(offsets.size - 1):
+        for row in range(offsets[series], offsets[series + 1] - 1):
+            if times[row] == times[row + 1]:
+                kept[row] = False
+
+
+STALE_BITS = np.int64(0x7FF0000000000002)
+DAY_MS = np.int64(86_400_000)
+
+
+@kernel
+def as_counters(times: Any, values: Any, starts: Any, offsets: Any, is_delta: Any, is_counter: Any) -> Any:
+    """Running totals of delta series, and a sample 0 at the start of a counter that hides its reset: see `running_totals.py`.
+
+    Returns times, values, starts and offsets; there may be up to twice as many samples.
+    """
+    bits = values.view(np.int64)
+    new_times = np.empty(2 * times.size, np.int64)
+    new_values = np.empty(2 * times.size, np.float64)
+    new_starts = np.empty(2 * times.size, np.int64)
+    new_offsets = np.zeros_like(offsets)
+    at = 0
+    for series in range(offsets.size - 1):
+        before = np.int64(-1)
+        total = 0.0
+        start = np.int64(0)
+        last = 0.0
+        for row in range(offsets[series], offsets[series + 1]):
+            time, value = times[row], values[row]
+            if bits[row] == STALE_BITS:
+                new_times[at], new_values[at], new_starts[at] = time, value, starts[row]
+                at += 1
+                before = time
+                continue
+            if is_delta[series]:
+                day = time - time % DAY_MS
+                known = starts[row]
+                if start != day:
+                    # A midnight is passed: the total is 0 there, told where the start does not tell it later.
+                    known = max(known, day) if start != 0 or known != 0 else known
+                    total = 0.0
+                    start = day
+                if known != 0 and before < known < time:
+                    new_times[at], new_values[at], new_starts[at] = known, total, day
+                    at += 1
+                total += value
+                value = total
+            else:
+                if is_counter[series] and row > offsets[series]:
+                    if starts[row] != start and before < starts[row] < time and value >= last:
+                        new_times[at], new_values[at], new_starts[at] = starts[row], 0.0, starts[row]
+                        at += 1
+                start = starts[row]
+                last = value
+            new_times[at], new_values[at], new_starts[at] = time, value, start
+            at += 1
+            before = time
+        new_offsets[series + 1] = at
+    return new_times[:at].copy(), new_values[:at].copy(), new_starts[:at].copy(), new_offsets
