@@ -94,8 +94,9 @@ def objects_of(values: Sequence[object]) -> Objects:
 def kinds_of(pool: Sequence[Histogram]) -> tuple[list[Kind], Ints]:
     """The different kinds in a pool, and which of them each histogram has."""
     known: dict[Kind, int] = {}
-    codes = np.fromiter((known.setdefault(kind(histogram), len(known)) for histogram in pool), np.int64, len(pool))
-    return list(known), codes
+    layouts = {id(histogram.layout): histogram.layout for histogram in pool}
+    codes = {key: known.setdefault(kind(layout), len(known)) for key, layout in layouts.items()}
+    return list(known), np.fromiter((codes[id(histogram.layout)] for histogram in pool), np.int64, len(pool))
 
 
 def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
@@ -103,8 +104,8 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
-        for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
+        widest = max(len(pool[at].numbers) for at in places.tolist())
+        for rows in np.array_split(places, max(1, len(places) * widest // CHUNK_NUMBERS)):
             yield rows, pack([pool[row] for row in rows])
 
 

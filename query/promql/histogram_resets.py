@@ -6,8 +6,8 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 from __future__ import annotations
 
 import numpy as np
-from sonde.query.promql.histogram import CounterReset, Counts, Histogram
-from sonde.query.promql.histogram_block import SUM, pack, together
+from sonde.query.promql.histogram import SUM, CounterReset, Counts, Histogram
+from sonde.query.promql.histogram_block import pack, together
 from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
 from sonde.query.promql.values import Bools, Ints, Objects
 

@@ -62,5 +62,5 @@ def with_resets(samples: Samples) -> Samples:
     histograms = samples.histograms.copy()
     for at, reset in zip(later.tolist(), resets_between(samples.histograms, later).tolist(), strict=True):
         hint = CounterReset.RESET if reset else CounterReset.NOT_RESET
-        histograms[at] = replace(histograms[at], counter_reset_hint=hint)
+        histograms[at] = histograms[at].with_hint(hint)
     return replace(samples, histograms=histograms)
