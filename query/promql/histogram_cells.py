@@ -91,6 +91,14 @@ def objects_of(values: Sequence[object]) -> Objects:
     return objects
 
 
+def used_of(size: int, members: Ints) -> tuple[Ints, Ints]:
+    """Which of `size` things occur among members, ascending, and at which place among these each member is."""
+    used = np.zeros(size, bool)
+    used[members] = True
+    place = np.cumsum(used) - 1
+    return np.flatnonzero(used), place[members]
+
+
 def kinds_of(pool: Sequence[Histogram]) -> tuple[list[Kind], Ints]:
     """The different kinds in a pool, and which of them each histogram has."""
     known: dict[Kind, int] = {}
@@ -146,7 +154,7 @@ def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, 
     lengths = np.diff(cells.offsets)[where]
     ends = np.cumsum(lengths)
     places = np.repeat(cells.offsets[where] - (ends - lengths), lengths) + np.arange(lengths.sum())
-    used, rows = np.unique(cells.members[places], return_inverse=True)
+    used, rows = used_of(len(cells.pool), cells.members[places])
     block = pack([cells.pool[row] for row in used])
     offsets = np.append(0, ends)
     step = max(1, CHUNK_NUMBERS // block.layout.width)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 
-import numpy as np
 from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_resets import resets_between
+from sonde.query.promql.histogram_spans import following
 from sonde.query.promql.syntax import Binary, Call, Expr, Subquery, VectorSelector
 from sonde.query.promql.values import Samples
 from sonde.query.promql.windows import is_histogram
@@ -56,7 +56,8 @@ def with_resets(samples: Samples) -> Samples:
     if samples.histograms is None:
         return samples
     native = is_histogram(samples.histograms)
-    later = np.setdiff1d(np.flatnonzero(native[1:] & native[:-1]) + 1, samples.offsets)
+    later = following(samples)
+    later = later[native[later] & native[later - 1]]
     unsaid = [samples.histograms[at].counter_reset_hint is CounterReset.UNKNOWN for at in later]
     later = later[unsaid]
     histograms = samples.histograms.copy()
