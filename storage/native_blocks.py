@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from sonde.storage.columns import Array, I64
+from sonde.storage.columns import I64, Array
 from sonde.storage.errors import StoreUnavailable
 from sonde.storage.native import Type, parse_type
 
@@ -166,7 +166,10 @@ def joined(parts: list[Any]) -> Any:
             code = np.fromiter((known.setdefault(value, len(known)) for value in part.values), np.int64)
             codes.append(code[part.codes])
         return Dictionary(np.concatenate(codes), list(known))
-    return np.ma.concatenate(parts) if isinstance(first, np.ma.MaskedArray) else np.concatenate(parts)
+    if isinstance(first, np.ma.MaskedArray):
+        data = np.concatenate([part.data for part in parts])
+        return np.ma.MaskedArray(data, np.concatenate([np.ma.getmaskarray(part) for part in parts]))
+    return np.concatenate(parts)
 
 
 def whole(blocks: Iterable[NativeBlock]) -> NativeBlock | None:

@@ -120,7 +120,7 @@ class Store:
             wanted["wait_end_of_query"] = 1
         client = self._translate(self._open, "query", insert=False)
         try:
-            stream = self._translate(
+            stream: Any = self._translate(
                 lambda: client.raw_stream(sql, bound(parameters), settings=wanted, fmt="Native"), "query", insert=False
             )
             with stream:

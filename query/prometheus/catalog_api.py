@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from sonde.query.parameters import AskedReader, parts_of
+from sonde.query.prometheus import catalogue
 from sonde.query.prometheus.answers import TRUNCATED
 from sonde.query.prometheus.api_errors import BadData, PrometheusRoute
-from sonde.query.prometheus.database import Database
 from sonde.query.prometheus.envelope import success
 from sonde.query.prometheus.form import AskedForm
 from sonde.query.prometheus.running import Stop
@@ -31,7 +31,8 @@ async def series(request: Request, form: AskedForm, reader: AskedReader) -> Resp
     limit, (start_ms, end_ms), sets = form.limit(), form.range_ms(), form.matcher_sets()
     if not sets:
         raise BadData("no match[] parameter provided")
-    found = await read(request, reader, lambda database: database.series(sets, start_ms, end_ms, beyond(limit)))
+    most = beyond(limit)
+    found = await read(request, reader, lambda: catalogue.series(reader, sets, start_ms, end_ms, most))
     return listed(found, limit)
 
 
@@ -39,7 +40,8 @@ async def series(request: Request, form: AskedForm, reader: AskedReader) -> Resp
 async def labels(request: Request, form: AskedForm, reader: AskedReader) -> Response:
     """The names of labels."""
     limit, (start_ms, end_ms), sets = form.limit(), form.range_ms(), form.matcher_sets()
-    found = await read(request, reader, lambda database: database.label_names(sets, start_ms, end_ms, beyond(limit)))
+    most = beyond(limit)
+    found = await read(request, reader, lambda: catalogue.label_names(reader, sets, start_ms, end_ms, most))
     return listed(found, limit)
 
 
@@ -50,28 +52,25 @@ async def label_values(request: Request, name: str, form: AskedForm, reader: Ask
     if not is_label_name(name):
         raise BadData(f"invalid label name: {quote(name)}")
     limit, (start_ms, end_ms), sets = form.limit(), form.range_ms(), form.matcher_sets()
-    found = await read(
-        request, reader, lambda database: database.label_values(name, sets, start_ms, end_ms, beyond(limit))
-    )
+    most = beyond(limit)
+    found = await read(request, reader, lambda: catalogue.label_values(reader, name, sets, start_ms, end_ms, most))
     return listed(found, limit)
 
 
 @router.get("/metadata")
 async def metadata(request: Request, form: AskedForm, reader: AskedReader) -> Response:
     """Type, help and unit of each metric."""
-    limit, per_metric = form.limit(), form.limit("limit_per_metric")
-    metric = form.text("metric")
-    found = await read(request, reader, lambda database: database.metadata(metric))
-    if per_metric:
-        found = {name: entries[:per_metric] for name, entries in found.items()}
-    return success(dict(list(found.items())[:limit]) if limit else found)
+    metric, limit, per_metric = form.text("metric"), form.limit(), form.limit("limit_per_metric")
+    return success(await read(request, reader, lambda: catalogue.metadata(reader, metric, limit, per_metric)))
 
 
-async def read(request: Request, reader: Reader, ask: Callable[[Database], T]) -> T:
-    """`ask` on a worker thread."""
+async def read(request: Request, reader: Reader, ask: Callable[[], T]) -> T:
+    """`ask()` on a worker thread, as one of the queries that may run at once."""
 
     def asked(stop: Stop) -> T:
-        return ask(Database(reader, stop.check))
+        found = ask()
+        stop.check()
+        return found
 
     return await parts_of(request).evaluations.run(request, asked, reader.config.promql_max_seconds)
 

@@ -103,9 +103,7 @@ def same_items(lists: ListColumn, lengths: Ints, candidates: NDArray[np.bool_]) 
     return same
 
 
-def spread(
-    points: Points, labels: LabelTable, rows: Ints, matrix: Floats, name: str, texts: Sequence[str]
-) -> Samples:
+def spread(points: Points, labels: LabelTable, rows: Ints, matrix: Floats, name: str, texts: Sequence[str]) -> Samples:
     """A matrix of (rows x texts) as a series for each text and series of the points: all of the first text, then the next."""
     count, series = len(texts), labels.size
     offsets = np.searchsorted(rows, points.offsets)

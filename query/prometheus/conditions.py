@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sonde.query.filters import Filter
-from sonde.query.promql.labels import NAME
+from sonde.query.promql.labels import NAME, values_of
 from sonde.query.promql.regex import matched_values
 from sonde.query.promql.syntax import Matcher, MatchOp
-from sonde.query.promql.labels import values_of
 
 MADE_LATER = (NAME, "le", "quantile")
 """Labels that stand in no attribute."""

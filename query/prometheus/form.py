@@ -22,8 +22,10 @@ from sonde.query.promql.syntax import Matcher
 
 MAX_FIELDS = 1_000
 FORM = "application/x-www-form-urlencoded"
-MIN_TIME_MS, MAX_TIME_MS = -(2**53), 2**53
-"""Where a range is open. Milliseconds beyond have no place in a JSON number."""
+MIN_TIME_MS, MAX_TIME_MS = 0, 2**63 // 1_000_000
+"""Where a range is open: OTLP counts nanoseconds since 1970, in an int64."""
+FURTHEST_MS = 2**53
+"""No time is further from 1970: milliseconds beyond have no place in a JSON number."""
 BOUNDARY_TIMES = {"-292273086-05-16T16:47:06Z": MIN_TIME_MS, "292277025-08-18T07:12:54.999999999Z": MAX_TIME_MS}
 """What Prometheus' own clients send for an open range."""
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -126,7 +128,7 @@ def parse_time(text: str) -> int:
     """Milliseconds of unix seconds or of RFC 3339. Raises ValueError with Prometheus' sentence."""
     if NUMBER.fullmatch(text):
         seconds = float(text)
-        if math.isfinite(seconds) and MIN_TIME_MS <= seconds * 1000 <= MAX_TIME_MS:
+        if math.isfinite(seconds) and abs(seconds * 1000) <= FURTHEST_MS:
             return round(seconds * 1000)
     if text in BOUNDARY_TIMES:
         return BOUNDARY_TIMES[text]

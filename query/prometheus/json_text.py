@@ -1,7 +1,7 @@
 """Numbers and texts in the JSON of Prometheus' API.
 
-A sample's value is a string that holds a number as Go prints it: without an exponent from 1e-6 up to 1e21, `NaN`, `+Inf`, `-Inf`. Times are
-numbers of seconds with up to three digits after the point.
+A sample's value is a string that holds a number as Go prints it: without an exponent from 1e-6 up to 1e21, `NaN`, `+Inf`,
+`-Inf`. Times are numbers of seconds with up to three digits after the point.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Loops over samples that numpy has no one pass for: numba, without the GIL, cached on disk. A kernel calls only what stands here."""
+"""Loops over samples that numpy has no one pass for: numba, no GIL, cached. A kernel calls only what stands here."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ DAY_MS = np.int64(86_400_000)
 
 
 @kernel
-def as_counters(times: Any, values: Any, starts: Any, offsets: Any, is_delta: Any, is_counter: Any) -> Any:
-    """Running totals of delta series, and a sample 0 at the start of a counter that hides its reset: see `running_totals.py`.
+def running_totals(times: Any, values: Any, starts: Any, offsets: Any, is_delta: Any) -> Any:
+    """Totals since midnight of delta series, with samples at their starts: see `running_totals.py`. Other series stay as they are.
 
     Returns times, values, starts and offsets; there may be up to twice as many samples.
     """
@@ -67,35 +67,22 @@ def as_counters(times: Any, values: Any, starts: Any, offsets: Any, is_delta: An
     for series in range(offsets.size - 1):
         before = np.int64(-1)
         total = 0.0
-        start = np.int64(0)
-        last = 0.0
+        today = np.int64(-1)
         for row in range(offsets[series], offsets[series + 1]):
-            time, value = times[row], values[row]
-            if bits[row] == STALE_BITS:
-                new_times[at], new_values[at], new_starts[at] = time, value, starts[row]
-                at += 1
-                before = time
-                continue
-            if is_delta[series]:
+            time, value, start = times[row], values[row], starts[row]
+            if is_delta[series] and bits[row] != STALE_BITS:
                 day = time - time % DAY_MS
-                known = starts[row]
-                if start != day:
-                    # A midnight is passed: the total is 0 there, told where the start does not tell it later.
-                    known = max(known, day) if start != 0 or known != 0 else known
+                if today != day:
+                    if start != 0 or today >= 0:
+                        start = max(start, day)
                     total = 0.0
-                    start = day
-                if known != 0 and before < known < time:
-                    new_times[at], new_values[at], new_starts[at] = known, total, day
+                    today = day
+                if start != 0 and before < start < time:
+                    new_times[at], new_values[at], new_starts[at] = start, total, day
                     at += 1
                 total += value
                 value = total
-            else:
-                if is_counter[series] and row > offsets[series]:
-                    if starts[row] != start and before < starts[row] < time and value >= last:
-                        new_times[at], new_values[at], new_starts[at] = starts[row], 0.0, starts[row]
-                        at += 1
-                start = starts[row]
-                last = value
+                start = day
             new_times[at], new_values[at], new_starts[at] = time, value, start
             at += 1
             before = time

@@ -136,7 +136,9 @@ def wanted(metrics: Iterable[Metric], matchers: Sequence[Matcher]) -> list[Wante
     translated = accepted([metric.series_name(part, View.TRANSLATED) for metric, part in candidates], on_name)
     if not any(matcher.op is MatchOp.EQUAL for matcher in on_name):
         return [
-            Wanted(metric, part, View.TRANSLATED) for (metric, part), yes in zip(candidates, translated, strict=True) if yes
+            Wanted(metric, part, View.TRANSLATED)
+            for (metric, part), yes in zip(candidates, translated, strict=True)
+            if yes
         ]
     original = accepted([metric.series_name(part, View.ORIGINAL) for metric, part in candidates], on_name)
     asks_original = any(not names.is_plain_label(matcher.name) for matcher in matchers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sonde.query.prometheus.metrics import DELTA, Metric
 from sonde.query.prometheus.points import STALE, Points
 from sonde.query.prometheus.running_totals import DAY_MS
 from sonde.query.promql.histogram import CUSTOM_SCHEMA, MAXIMUM_SCHEMA, CounterReset, Histogram
+from sonde.query.promql.histogram_block import Block, together
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.values import Samples
 
@@ -37,13 +39,7 @@ class Sparse:
             return self
         # Bucket i ends at base ** i: those that end within a wider one belong to it, its own end included.
         merged, place = np.unique(-(-self.indices.astype(np.int64) >> drop), return_inverse=True)
-        return Sparse(merged.astype(np.int32), np.bincount(place, self.counts))
-
-    def plus(self, other: Sparse) -> Sparse:
-        if not len(other.indices):
-            return self
-        indices, place = np.unique(np.concatenate([self.indices, other.indices]), return_inverse=True)
-        return Sparse(indices, np.bincount(place, np.concatenate([self.counts, other.counts])))
+        return Sparse(merged.astype(np.int32), np.bincount(place, self.counts).astype(np.float64))
 
 
 def exponential(points: Points, labels: LabelTable, metrics: list[Metric]) -> Samples:
@@ -130,7 +126,8 @@ def side(columns: dict[str, Any], sign: str, row: int, metric: Metric) -> Sparse
 
 
 def item(lists: Any, row: int) -> NDArray[Any]:
-    return lists.items[(lists.ends[row - 1] if row else 0) : lists.ends[row]]
+    items: NDArray[Any] = lists.items[(lists.ends[row - 1] if row else 0) : lists.ends[row]]
+    return items
 
 
 def number(counts: Any, metric: Metric) -> Any:
@@ -144,34 +141,13 @@ def sum_of(columns: dict[str, Any], row: int) -> float:
 
 
 def accumulated(points: Points, rows: range, deltas: Iterator[Histogram | None]) -> Iterator[Histogram | None]:
-    """Running totals since midnight (`running_totals.py`), at the coarsest scale so far and the widest zero bucket."""
-    total: Histogram | None = None
-    day = -1
-    for row, delta in zip(rows, deltas, strict=True):
-        if points.times[row] // DAY_MS != day:
-            total, day = None, points.times[row] // DAY_MS
-        if delta is not None:
-            total = delta if total is None else added(total, delta)
-        yield None if delta is None else total
-
-
-def added(left: Histogram, right: Histogram) -> Histogram:
-    schema = min(left.schema, right.schema)
-    sides = []
-    for sign in ("positive", "negative"):
-        parts = [
-            Sparse(getattr(each, f"{sign}_indices"), getattr(each, f"{sign}_counts")).at_scale(each.schema - schema)
-            for each in (left, right)
-        ]
-        sides.append(parts[0].plus(parts[1]))
-    return Histogram(
-        schema,
-        max(left.zero_threshold, right.zero_threshold),
-        left.zero_count + right.zero_count,
-        left.count + right.count,
-        left.sum + right.sum,
-        sides[0].indices,
-        sides[0].counts,
-        sides[1].indices,
-        sides[1].counts,
-    )
+    """Running totals since midnight (`running_totals.py`), those of a day in the layout that its points have in common."""
+    for _, day in groupby(zip(rows, deltas, strict=True), lambda pair: points.times[pair[0]] // DAY_MS):
+        found = [histogram for _, histogram in day]
+        counted = [histogram for histogram in found if histogram is not None]
+        block = together(counted) if counted else None
+        totals = iter(range(len(counted)))
+        if block is not None:
+            block = Block(block.layout, np.cumsum(block.numbers, axis=0))
+        for histogram in found:
+            yield None if histogram is None or block is None else block.histogram(next(totals), CounterReset.UNKNOWN)

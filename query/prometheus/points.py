@@ -96,7 +96,7 @@ def fetch(
     names = [expression.rpartition(" AS ")[2] for expression in expressions]
     if not blocks:
         nothing = np.zeros(0, np.int64)
-        return Points(np.zeros(len(ids) + 1, np.int64), nothing, nothing, {name: nothing for name in names})
+        return Points(np.zeros(len(ids) + 1, np.int64), nothing, nothing, dict.fromkeys(names, nothing))
     budget.check(sum(len(block["code"]) for block in blocks))
     columns = {name: joined([block[name] for block in blocks]) for name in ("code", "ms", "start_ms", *names)}
     return in_order(columns.pop("code"), columns, len(ids))

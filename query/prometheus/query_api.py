@@ -8,14 +8,14 @@ from itertools import chain
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from sonde.query.parameters import AskedReader, parts_of
-from sonde.query.prometheus import answers
+from sonde.query.prometheus import answers, exemplars
 from sonde.query.prometheus.answers import Answer
 from sonde.query.prometheus.api_errors import BadData, PrometheusRoute
-from sonde.query.prometheus.database import Database
 from sonde.query.prometheus.envelope import success
 from sonde.query.prometheus.form import AskedForm
 from sonde.query.prometheus.question import Question, instant_question, parsed, range_question
 from sonde.query.prometheus.running import Stop
+from sonde.query.prometheus.samples import StoreSource
 from sonde.query.promql.errors import ParseError
 from sonde.query.promql.parser import parse
 from sonde.query.promql.printer import pretty
@@ -49,7 +49,7 @@ async def query_exemplars(request: Request, form: AskedForm, reader: AskedReader
         raise BadData(str(error)) from None
 
     def found(stop: Stop) -> Response:
-        return success(Database(reader, stop.check).exemplars(selectors, start_ms, end_ms))
+        return success(exemplars.query(reader, selectors, start_ms, end_ms))
 
     return await parts_of(request).evaluations.run(request, found, reader.config.promql_max_seconds)
 
@@ -68,8 +68,8 @@ async def answered(request: Request, reader: Reader, asked: Question) -> Respons
     """The question's answer; only a large one is sent in pieces."""
 
     def begun(stop: Stop) -> Response:
-        found = answers.answer(asked, Database(reader, stop.check).source(), stop, reader.config)
-        return response_of(found)
+        source = StoreSource(reader, max_samples=reader.config.promql_max_samples)
+        return response_of(answers.answer(asked, source, stop, reader.config))
 
     return await parts_of(request).evaluations.run(request, begun, asked.seconds)
 

@@ -54,9 +54,7 @@ def resource_of(row: dict[str, Any]) -> Resource:
     found = texts_of(row)
     namespace, name = found.get(SERVICE_NAMESPACE, ""), found.get(SERVICE_NAME, "")
     rest = {key: text for key, text in found.items() if key not in IDENTIFYING}
-    return Resource(
-        f"{namespace}/{name}" if namespace and name else name, found.get(SERVICE_INSTANCE_ID, ""), rest
-    )
+    return Resource(f"{namespace}/{name}" if namespace and name else name, found.get(SERVICE_INSTANCE_ID, ""), rest)
 
 
 def texts_of(row: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What a query answers, in the JSON of Prometheus' API, written piece by piece: an answer may be larger than what it was made from."""
+"""What a query answers, in the JSON of Prometheus' API.
+
+It is written piece by piece: the text may be several times as large as the arrays.
+"""
 
 from __future__ import annotations
 

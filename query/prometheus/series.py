@@ -62,8 +62,11 @@ class StoredSeries:
         return len(self.ids)
 
 
-def find_series(reader: Reader, wanted: Sequence[Wanted], matchers: Sequence[Matcher], since_ms: int) -> StoredSeries:
-    """The series of those metrics which the matchers may accept (`conditions.py`), seen since then."""
+def find_series(
+    reader: Reader, wanted: Sequence[Wanted], matchers: Sequence[Matcher], since_ms: int
+) -> tuple[StoredSeries, Filter]:
+    """The series of those metrics which the matchers may accept (`conditions.py`), seen since then; and that they are these
+    as a condition over a table's `series_id`."""
     where, params = filters.join([named(wanted), *conditions.candidates(matchers), seen_since(since_ms)])
     sql = f"""
         SELECT
@@ -81,7 +84,8 @@ def find_series(reader: Reader, wanted: Sequence[Wanted], matchers: Sequence[Mat
           AND {where}
     """
     block = whole(reader.blocks(sql, params))
-    return stored_series(block) if block else NO_SERIES
+    among = f"series_id IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
+    return stored_series(block) if block else NO_SERIES, Filter(among, params)
 
 
 def named(wanted: Sequence[Wanted]) -> Filter | None:
@@ -215,7 +219,7 @@ def compact(codes: Codes, values: Sequence[str]) -> LabelColumn:
     used[0] = True
     known: dict[str, int] = {}
     code = np.zeros(len(values), np.int32)
-    code[used] = recoded([values[index] for index in np.flatnonzero(used)], known)
+    code[used] = recoded([values[index] for index in np.flatnonzero(used).tolist()], known)
     return LabelColumn(code[codes], values_of(known))
 
 
@@ -224,7 +228,7 @@ def overridden(column: LabelColumn | None, texts: LabelColumn) -> LabelColumn:
     if column is None:
         return texts
     known: dict[str, int] = {}
-    before, after = recoded(column.values, known), recoded(texts.values, known)
+    before, after = recoded(column.values.tolist(), known), recoded(texts.values.tolist(), known)
     codes = np.where(texts.codes > 0, after[texts.codes], before[column.codes])
     return compact(codes, list(known))
 

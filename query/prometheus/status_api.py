@@ -1,4 +1,4 @@
-"""What a Prometheus server says of itself: enough for clients to know what they speak to, and empty where sonde has no such thing."""
+"""What a Prometheus server says of itself: so that clients know what they speak to, and empty where sonde has no such thing."""
 
 from __future__ import annotations
 
@@ -127,4 +127,4 @@ async def tsdb() -> Response:
         "memoryInBytesByLabelName",
         "seriesCountByLabelValuePair",
     )
-    return success({"headStats": EMPTY_HEAD, **dict.fromkeys(counts, [])})
+    return success({"headStats": EMPTY_HEAD, **{name: [] for name in counts}})

@@ -53,6 +53,9 @@ def form(**fields: str) -> Form:
     return Form({name: [value] for name, value in fields.items()})
 
 
+TOO_FINE = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+NO_STEP = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+NOT_IN_A_RANGE = "for range query, must be Scalar or instant Vector"
 RANGE = {"query": "up", "start": "0", "end": "60", "step": "15"}
 
 
@@ -62,17 +65,17 @@ RANGE = {"query": "up", "start": "0", "end": "60", "step": "15"}
         ({"start": "x"}, 'invalid parameter "start": cannot parse "x" to a valid timestamp'),
         ({"end": ""}, 'invalid parameter "end": cannot parse "" to a valid timestamp'),
         ({"end": "-1"}, 'invalid parameter "end": end timestamp must not be before start time'),
-        ({"step": "0"}, 'invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer'),
+        ({"step": "0"}, f'invalid parameter "step": {NO_STEP}'),
         ({"step": "soon"}, 'invalid parameter "step": cannot parse "soon" to a valid duration'),
-        ({"step": "1ms"}, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"),
+        ({"step": "1ms"}, TOO_FINE),
         ({"limit": "many"}, 'invalid parameter "limit": strconv.Atoi: parsing "many": invalid syntax'),
         ({"limit": "-1"}, 'invalid parameter "limit": limit must be non-negative'),
         ({"timeout": "x"}, 'invalid parameter "timeout": cannot parse "x" to a valid duration'),
         ({"lookback_delta": "x"}, 'error parsing lookback delta duration: cannot parse "x" to a valid duration'),
         ({"query": ""}, 'invalid parameter "query": unknown position: parse error: no expression found in input'),
         ({"query": "up{"}, 'invalid parameter "query": 1:4: parse error: unexpected end of input inside braces'),
-        ({"query": "up[5m]"}, 'invalid parameter "query": invalid expression type "range vector" for range query, must be Scalar or instant Vector'),
-        ({"query": "'a'"}, 'invalid parameter "query": invalid expression type "string" for range query, must be Scalar or instant Vector'),
+        ({"query": "up[5m]"}, f'invalid parameter "query": invalid expression type "range vector" {NOT_IN_A_RANGE}'),
+        ({"query": "'a'"}, f'invalid parameter "query": invalid expression type "string" {NOT_IN_A_RANGE}'),
         ({"query": "rate(up[step()-15])"}, 'invalid parameter "query": 1:9: parse error: duration must be greater than 0'),
     ],
 )  # fmt: skip

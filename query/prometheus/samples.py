@@ -1,0 +1,89 @@
+"""Samples of the store, as PromQL asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from sonde.query.prometheus import classic, native_histograms, target_info
+from sonde.query.prometheus.merging import merged
+from sonde.query.prometheus.metrics import HISTOGRAM, Part, accepted
+from sonde.query.prometheus.points import IS_STALE, STALE_VALUE, Budget, Points, Window, fetch
+from sonde.query.prometheus.running_totals import midnight, since, with_running_totals
+from sonde.query.prometheus.strands import TABLES, Strand, find_strands
+from sonde.query.promql.syntax import Matcher
+from sonde.query.promql.values import Samples
+from sonde.query.reader import Reader
+
+MAX_SAMPLES = 50_000_000
+NUMBER = f"if({IS_STALE}, {STALE_VALUE}, value) AS value"
+HAS_VALUE = f"(value_type != 0 OR {IS_STALE})"
+STALE_FLAG = f"{IS_STALE} AS stale"
+COUNT = f"if({IS_STALE}, {STALE_VALUE}, toFloat64(count)) AS count"
+SUM = f"if({IS_STALE}, {STALE_VALUE}, sum) AS sum"
+BUCKETS = ("count", "bucket_counts", "explicit_bounds", STALE_FLAG)
+QUANTILES = ("`quantile_values.quantile` AS quantile", "`quantile_values.value` AS quantile_value", STALE_FLAG)
+EXPONENTIAL = (
+    *("count", "sum", "scale", "zero_count", "zero_threshold", STALE_FLAG),
+    *("positive_offset", "positive_bucket_counts AS positive_counts"),
+    *("negative_offset", "negative_bucket_counts AS negative_counts"),
+)
+
+
+class StoreSource:
+    """`promql.source.Source` over the store of one tenant.
+
+    Blocking. Raises `TooManySamples` where a selector has more than `max_samples`, and the store's own errors.
+    """
+
+    def __init__(self, reader: Reader, *, max_samples: int = MAX_SAMPLES) -> None:
+        self.reader = reader
+        self.budget = Budget(max_samples)
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
+        window = Window(start_ms, end_ms)
+        pieces = list(target_info.select(self.reader, matchers, window, self.budget))
+        for strand in find_strands(self.reader, matchers, start_ms):
+            pieces += self._samples(strand, matchers, window)
+        return merged(pieces)
+
+    def _samples(self, strand: Strand, matchers: Sequence[Matcher], window: Window) -> Iterator[Samples]:
+        """The samples of a strand; deltas are read from midnight on, and become totals since then."""
+        if not strand.is_delta:
+            yield from self._read(strand, matchers, window)
+            return
+        for piece in self._read(strand, matchers, replace(window, start_ms=midnight(window.start_ms))):
+            has_totals = piece.histograms is not None or strand.part is Part.QUANTILE
+            totals = piece if has_totals else with_running_totals(piece, np.ones(piece.labels.size, bool))
+            yield since(totals, window.start_ms)
+
+    def _read(self, strand: Strand, matchers: Sequence[Matcher], window: Window) -> Iterator[Samples]:
+        labels = strand.labels
+        match strand.part:
+            case Part.VALUE:
+                yield classic.column_series(self._fetch(strand, window, (NUMBER,), HAS_VALUE), labels, "value")
+            case Part.COUNT:
+                yield classic.column_series(self._fetch(strand, window, (COUNT,)), labels, "count")
+            case Part.SUM:
+                yield classic.column_series(self._fetch(strand, window, (SUM,)), labels, "sum")
+            case Part.BUCKET:
+                points = self._fetch(strand, window, BUCKETS)
+                yield from classic.buckets(points, labels, on_label("le", matchers), self.budget)
+            case Part.QUANTILE:
+                points = self._fetch(strand, window, QUANTILES)
+                yield from classic.quantiles(points, labels, on_label("quantile", matchers), self.budget)
+            case Part.HISTOGRAM if strand.table == TABLES[HISTOGRAM]:
+                points = self._fetch(strand, window, (*BUCKETS, "sum"))
+                yield native_histograms.custom(points, labels, strand.metrics)
+            case Part.HISTOGRAM:
+                points = self._fetch(strand, window, EXPONENTIAL)
+                yield native_histograms.exponential(points, labels, strand.metrics)
+
+    def _fetch(self, strand: Strand, window: Window, expressions: Sequence[str], where: str = "1") -> Points:
+        return fetch(self.reader, strand.table, expressions, strand.ids, strand.condition, window, self.budget, where)
+
+
+def on_label(name: str, matchers: Sequence[Matcher]) -> Callable[[Sequence[str]], Sequence[bool]]:
+    """Which values of one label the matchers accept."""
+    return lambda texts: accepted(texts, [matcher for matcher in matchers if matcher.name == name])

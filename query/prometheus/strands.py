@@ -1,0 +1,96 @@
+"""What a selector finds before any point is read: stored series, and which part of their points makes Prometheus series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+from sonde.query.filters import Filter
+from sonde.query.prometheus.conditions import MADE_LATER
+from sonde.query.prometheus.metrics import (
+    DELTA,
+    EXPONENTIAL_HISTOGRAM,
+    HISTOGRAM,
+    SUMMARY,
+    Metric,
+    Part,
+    all_metrics,
+    wanted,
+)
+from sonde.query.prometheus.series import Origins, find_series, labels_of
+from sonde.query.promql.labels import NAME, LabelColumn, LabelTable, column_of
+from sonde.query.promql.regex import matched_rows
+from sonde.query.promql.syntax import Matcher
+from sonde.query.promql.values import Bools
+from sonde.query.reader import Reader
+
+NUMBERS = "points_number"
+TABLES = {
+    HISTOGRAM: "points_histogram",
+    EXPONENTIAL_HISTOGRAM: "points_exponential_histogram",
+    SUMMARY: "points_summary",
+}
+"""Where the points of a metric's type are; those of the other types in `NUMBERS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """Stored series whose points are in one table, and one part of them."""
+
+    part: Part
+    table: str
+    is_delta: bool
+    ids: NDArray[np.uint64]
+    """(n,), ascending."""
+    labels: LabelTable
+    """n series, but for `le` and `quantile`, which the points tell."""
+    metrics: list[Metric]
+    """(n,)"""
+    condition: Filter
+    """Over `series_id`: holds for all of `ids`, and for others."""
+
+
+def find_strands(reader: Reader, matchers: Sequence[Matcher], since_ms: int) -> Iterator[Strand]:
+    """All that the matchers accept, those on `le` and `quantile` apart, of series seen since then."""
+    asked = wanted(all_metrics(reader), matchers)
+    if not asked:
+        return
+    series, condition = find_series(reader, asked, matchers, since_ms)
+    if not len(series):
+        return
+    origins = Origins.of(reader, series)
+    tables = np.array([TABLES.get(metric.type, NUMBERS) for metric in series.metrics])
+    delta = np.array([metric.temporality == DELTA for metric in series.metrics], bool)
+    for view in dict.fromkeys(each.view for each in asked):
+        labels = labels_of(series, view, origins)
+        rows = matching(labels, matchers)
+        in_view = sorted((each for each in asked if each.view is view), key=lambda each: each.part.value)
+        for part, group in groupby(in_view, lambda each: each.part):
+            names = {each.metric: each.series_name for each in group}
+            name_of_metric = [names.get(metric, "") for metric in series.metrics]
+            named = labels.with_column(NAME, named_column(name_of_metric, series.metric))
+            asked_metric = np.array([name != "" for name in name_of_metric])
+            for table, is_delta in sorted({(str(t), bool(d)) for t, d in zip(tables, delta, strict=True)}):
+                of_kind = asked_metric & (tables == table) & (delta == is_delta)
+                chosen = np.flatnonzero(rows & of_kind[series.metric])
+                if len(chosen):
+                    metrics = [series.metrics[index] for index in series.metric[chosen]]
+                    yield Strand(part, table, is_delta, series.ids[chosen], named.take(chosen), metrics, condition)
+
+
+def named_column(names: Sequence[str], metric: NDArray[np.int64]) -> LabelColumn:
+    """The column of `names[metric]`."""
+    column = column_of(names)
+    return LabelColumn(column.codes[metric], column.values)
+
+
+def matching(labels: LabelTable, matchers: Sequence[Matcher]) -> Bools:
+    """(n,) which series every matcher accepts, but for those on labels that are made later."""
+    rows = np.ones(labels.size, bool)
+    for matcher in matchers:
+        if matcher.name not in MADE_LATER:
+            rows &= matched_rows(labels.column(matcher.name), matcher)
+    return rows
