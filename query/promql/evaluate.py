@@ -78,7 +78,8 @@ def evaluate(
     invariant = invariance.of(expr)
     of_statistics = selectors_of_statistics(expr)
     query = Query(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics)
-    value = Evaluator(query, times.astype(np.int64)).answer(expr)
+    with np.errstate(all="ignore"):  # arithmetic over samples is IEEE 754's, NaN and infinities are answers
+        value = Evaluator(query, times.astype(np.int64)).answer(expr)
     return Result(finished(value, ordered=bool(step_ms)), notes)
 
 

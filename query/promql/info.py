@@ -174,7 +174,7 @@ class _Join:
         order = np.argsort(self.base_ids, kind="stable")
         order = order[self.base_ids[order] >= 0]
         targets, starts = np.unique(self.base_ids[order], return_index=True)
-        for target, members in zip(targets, np.split(order, starts[1:]), strict=True):
+        for target, members in zip(targets, np.split(order, starts[1:]), strict=False):
             chosen, set_of_step = np.unique(self.latest[:, target], axis=1, return_inverse=True)
             for number in range(chosen.shape[1]):
                 series = chosen[chosen[:, number] >= 0, number]

@@ -11,6 +11,7 @@ from sonde.query.promql import histogram_windows
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import count_after_first, resets
 from sonde.query.promql.errors import EvaluationError
+from sonde.query.promql.instant_functions import absent_vector
 from sonde.query.promql.kernels import (
     extreme_windows,
     find_windows,

@@ -132,9 +132,9 @@ def _populated(histogram: Histogram, sign: str) -> dict[int, float]:
 
 
 def check_annotations(case: Case, result: Result) -> None:
-    found = {"warn": result.annotations.warnings("", 0), "info": result.annotations.infos("", 0)}
+    notes = result.annotations
+    found = {"warn": notes.warnings(case.query, 0), "info": notes.infos(case.query, 0)}
     for kind, texts in found.items():
-        texts = [text.removesuffix(" (unknown position)") for text in texts]
         if case.expected(f"no_{kind}"):
             assert not texts
         if wanted := case.expected(kind):

@@ -22,7 +22,7 @@ STALE_MARKER = float(np.array(STALE, np.int64).view(np.float64))
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _HISTOGRAM = r"\{\{[^}]*\}\}"
-_NUMBER = r"(?:[+-]?(?:0x[0-9a-f]+|\d[\d_]*\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf|nan))"
+_NUMBER = r"(?:[+-]?(?:\d[\d_]*\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf|nan))"
 _ITEM = re.compile(
     rf"(?P<blank>_)(?:x(?P<blanks>\d+))?"
     rf"|(?P<stale>stale)(?:x(?P<stales>\d+))?"
@@ -96,12 +96,8 @@ def _labels(selector: str) -> dict[str, str]:
     return {matcher.name: matcher.value for matcher in tree.matchers if matcher.value and matcher.name != "not_empty"}
 
 
-def _number(text: str) -> float:
-    return float(int(text, 16)) if text.lower().lstrip("+-").startswith("0x") else float(text)
-
-
 def _value(text: str) -> float | Histogram:
-    return parse_histogram(text) if text.startswith("{{") else _number(text)
+    return parse_histogram(text) if text.startswith("{{") else float(text)
 
 
 def _points(text: str) -> tuple[list[Point], list[str]]:
