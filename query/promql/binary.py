@@ -107,8 +107,8 @@ class _Match:
         self.budget = budget
         self.swapped = self.matching.cardinality is Cardinality.ONE_TO_MANY
         self.many, self.one = (right, left) if self.swapped else (left, right)
-        fills = (self.matching.fill_left, self.matching.fill_right)
-        self.fill_many, self.fill_one = fills[::-1] if self.swapped else fills
+        # With group_right, too: Prometheus puts the many side to the left before it looks at what fills which.
+        self.fill_many, self.fill_one = self.matching.fill_left, self.matching.fill_right
         ids = matching_groups(self.many.labels, self.one.labels, self.matching.labels, self.matching.on)
         self.many_ids, self.one_ids, self.group_count = ids
 

@@ -42,7 +42,9 @@ def sum_groups(values: Any, present: Any, ids: Any, total: Any, lost: Any) -> No
         group = ids[series]
         for step in range(present.shape[1]):
             if present[series, step]:
-                total[group, step], lost[group, step] = plus(values[series, step], total[group, step], lost[group, step])
+                total[group, step], lost[group, step] = plus(
+                    values[series, step], total[group, step], lost[group, step]
+                )
 
 
 @kernel

@@ -90,11 +90,15 @@ def round_to(context: Context, vector: Vector, nearest: Scalar | None = None) ->
 
 
 def larger(context: Context, left: Scalar, right: Scalar) -> Scalar:
-    return Scalar(np.where(np.isposinf(left.values) | np.isposinf(right.values), np.inf, np.maximum(left.values, right.values)))
+    return Scalar(
+        np.where(np.isposinf(left.values) | np.isposinf(right.values), np.inf, np.maximum(left.values, right.values))
+    )
 
 
 def smaller(context: Context, left: Scalar, right: Scalar) -> Scalar:
-    return Scalar(np.where(np.isneginf(left.values) | np.isneginf(right.values), -np.inf, np.minimum(left.values, right.values)))
+    return Scalar(
+        np.where(np.isneginf(left.values) | np.isneginf(right.values), -np.inf, np.minimum(left.values, right.values))
+    )
 
 
 def constant(value: float) -> Callable[[Context], Scalar]:
