@@ -62,7 +62,10 @@ def counter(name: str, *points: Any, delta: bool = False, monotonic: bool = True
 
 
 def histogram(name: str, *points: Any, delta: bool = False, **fields: Any) -> dict[str, Any]:
-    return {"name": name, "histogram": {"dataPoints": list(points), "aggregationTemporality": 1 if delta else 2}} | fields
+    return {
+        "name": name,
+        "histogram": {"dataPoints": list(points), "aggregationTemporality": 1 if delta else 2},
+    } | fields
 
 
 def exponential(name: str, *points: Any, temporality: int = 2, **fields: Any) -> dict[str, Any]:
@@ -110,7 +113,9 @@ def select(store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_
     return StoreSource(reader(store, tenant)).select(matchers(selector), start_ms, end_ms)
 
 
-def found(store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_ms: int = T0_MS + HOUR_MS) -> dict[str, Any]:
+def found(
+    store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_ms: int = T0_MS + HOUR_MS
+) -> dict[str, Any]:
     """Samples by series as text: `{(seconds after T0): value}`, a histogram where one stands, "stale" for a marker."""
     samples = select(store, tenant, selector, start_ms, end_ms)
     answer: dict[str, Any] = {}
@@ -126,7 +131,9 @@ def found(store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_m
 
 
 def spelled(labels: Mapping[str, str]) -> str:
-    return " ".join([labels.get("__name__", ""), *(f"{name}={text}" for name, text in labels.items() if name != "__name__")])
+    return " ".join(
+        [labels.get("__name__", ""), *(f"{name}={text}" for name, text in labels.items() if name != "__name__")]
+    )
 
 
 def value_of(samples: Samples, row: int) -> Any:

@@ -16,7 +16,9 @@ SPELLED = "__x=1 instance=i job=j with.dot=d"
 
 
 def marked(metric: dict[str, Any], type: str, **more: str) -> dict[str, Any]:
-    return metric | {"metadata": attributes({"prometheus.type": type, **{f"prometheus.{k}": v for k, v in more.items()}})}
+    return metric | {
+        "metadata": attributes({"prometheus.type": type, **{f"prometheus.{k}": v for k, v in more.items()}})
+    }
 
 
 def bits(value: float) -> int:

@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sent import T0_MS, counter, exponential, found, gauge, histogram, point, send
-from sonde.query.promql.evaluate import evaluate
-from sonde.query.promql.parser import parse
-from sonde.query.prometheus.samples import StoreSource
-from sonde.query.promql.values import Samples, Vector
+from sent import T0_MS, counter, exponential, found, histogram, point, send
 from sonde.storage.store import Store
 
 MIDNIGHT = 86_400 - 9_600
@@ -53,7 +49,7 @@ def test_a_delta_sum_is_the_total_since_midnight(store: Store, points: Any, expe
 
 def test_what_a_sample_is_does_not_depend_on_the_window(store: Store) -> None:
     times = np.arange(-9_000, 200_000, 977).tolist()
-    send(store, "t", deltas(*((time, time - 977, index % 7) for index, time in enumerate(times))))
+    send(store, "t", deltas(*((time, time - 977, index % 7) for index, time in enumerate(times))), received=200_000)
     (whole,) = found(store, "t", "x_total", T0_MS - 9_600_000, T0_MS + 10**9).values()
     for start, end in [(0, 5_000), (3_000, 80_000), (76_000, 90_000), (100_000, 200_000)]:
         (part,) = found(store, "t", "x_total", T0_MS + start * 1000, T0_MS + end * 1000).values()
@@ -98,44 +94,3 @@ def test_a_delta_exponential_histogram_is_the_total_of_each_bucket(store: Store)
     }
     assert found_buckets == {10: (0, {1: 3, 2: 3}), 20: (0, {1: 8, 2: 4}), MIDNIGHT + 5: (2, {1: 1})}
     assert [total.count for total in totals.values()] == [6, 12, 1]
-
-
-def value(store: Store, query: str, seconds: float) -> list[float]:
-    """What an instant query answers at so many seconds after T0."""
-    from sent import reader
-
-    at = T0_MS + round(seconds * 1000)
-    answer = evaluate(parse(query), StoreSource(reader(store, "t")), start_ms=at, end_ms=at).value
-    assert isinstance(answer, Vector | Samples)
-    return np.asarray(answer.values).ravel().tolist()
-
-
-@pytest.mark.parametrize(
-    ("query", "seconds", "expected"),
-    [
-        ("increase(x_total[100s])", 100, 10 * 3),
-        ("rate(x_total[100s])", 100, 0.3),
-        ("sum(increase(x_total[50s]))", 200, 15),
-        ("x_total", 100, 30),
-        # Over midnight nothing is lost, and nothing counts twice.
-        ("increase(x_total[100s])", MIDNIGHT + 50, 30),
-        ("x_total", MIDNIGHT + 50, 15),
-        ("increase(y_total[100s])", 100, 10 * 3),
-        ("increase(y_total[100s])", MIDNIGHT + 50, 30),
-    ],
-)
-def test_rate_and_increase_over_deltas_are_those_of_the_counts(
-    store: Store, query: str, seconds: float, expected: float
-) -> None:
-    times = [*range(10, 300, 10), *range(MIDNIGHT - 300, MIDNIGHT + 300, 10)]
-    send(store, "t", deltas(*((time, time - 10, 3) for time in times)))
-    # The same counts, cumulative.
-    points = [point(time, 0, asInt=3 * (index + 1)) for index, time in enumerate(times)]
-    send(store, "t", counter("y", *points))
-    assert value(store, query, seconds) == [pytest.approx(expected)]
-
-
-def test_an_increase_of_few_deltas_counts_each(store: Store) -> None:
-    send(store, "t", deltas((1000, 990, 4), (2000, 1990, 5)), gauge("other", point(0, asInt=1)))
-    [increase] = value(store, "increase(x_total[1500s])", 2100)
-    assert increase == pytest.approx(9, rel=0.15)

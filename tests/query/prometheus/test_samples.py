@@ -46,7 +46,9 @@ def fill_kinds(store: Store) -> None:
         histogram("latency", point(0, start=-5, **buckets), point(10, start=-5, **STALE), unit="s"),
         summary(
             "gc",
-            point(0, count=4, sum=2.0, quantileValues=[{"quantile": 0.5, "value": 0.25}, {"quantile": 0.99, "value": 1}]),
+            point(
+                0, count=4, sum=2.0, quantileValues=[{"quantile": 0.5, "value": 0.25}, {"quantile": 0.99, "value": 1}]
+            ),
             unit="ms",
         ),
         exponential(
@@ -106,7 +108,10 @@ def kinds(shared_store: Store, filled: Filled) -> tuple[Store, str]:
         ("latency", {}),
         ("requests_total_total", {}),
         ('requests_total{http_route!="/cart"}', {}),
-        ('requests_total{http_route="/cart",job=~"shop/.*",missing=""}', {f"requests_total http_route=/cart {CART_LABELS}": {0: 3}}),
+        (
+            'requests_total{http_route="/cart",job=~"shop/.*",missing=""}',
+            {f"requests_total http_route=/cart {CART_LABELS}": {0: 3}},
+        ),
         ('requests_total{missing!=""}', {}),
         ('requests_total{"http.route"="/cart"}', {}),
         ("target_info", {f"target_info host_name=h1 {CART_LABELS}": {20: 1}}),
@@ -200,7 +205,9 @@ def test_attributes_that_become_one_label_are_joined_in_the_order_of_their_keys(
     send(
         store,
         "t",
-        gauge("x", point(0, asInt=1, labels={"a_b": "2", "a.b": "1", "a-b": 0.5}), point(0, asInt=2, labels={"a.b": "9"})),
+        gauge(
+            "x", point(0, asInt=1, labels={"a_b": "2", "a.b": "1", "a-b": 0.5}), point(0, asInt=2, labels={"a.b": "9"})
+        ),
     )
     assert found(store, "t", "x") == {"x a_b=0.5;1;2": {0: 1}, "x a_b=9": {0: 2}}
     assert found(store, "t", 'x{a_b="0.5;1;2"}') == {"x a_b=0.5;1;2": {0: 1}}
@@ -295,7 +302,9 @@ def test_more_series_than_ids_fit_a_statement(store: Store, monkeypatch: pytest.
     monkeypatch.setattr(resources, "MOST_IN_TEXT", 3)
     assert found(store, "t", "x") == whole
     assert len(whole) == 20
-    assert found(store, "t", 'x{n=~"1."}') == {key: value for key, value in whole.items() if key.startswith("x n=1") and len(key) == 6}
+    assert found(store, "t", 'x{n=~"1."}') == {
+        key: value for key, value in whole.items() if key.startswith("x n=1") and len(key) == 6
+    }
 
 
 @pytest.mark.parametrize(("selector", "most"), [("x", 99), ("h_bucket", 99), ('{__name__=~".+"}', 99)])
