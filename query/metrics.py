@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from sonde.query import cursor as cursors
 from sonde.query import filters
@@ -23,6 +23,10 @@ from sonde.query.series import TEMPORALITIES, seen_within, type_number
 from sonde.query.times import format_time
 
 router = APIRouter(tags=["metrics"])
+
+Name = Annotated[
+    str, Path(description="as sent or as in PromQL; it may have slashes", examples=["http.server.request.duration"])
+]
 
 IDENTITY = "name, unit, type, temporality, is_monotonic, metadata_string['prometheus.type'], metadata_string['prometheus.counts']"
 
@@ -92,7 +96,7 @@ def get_metrics(parameters: Annotated[MetricParameters, Query()], reader: AskedR
 
 @router.get("/api/metrics/{name:path}/cardinality", summary="See which label makes a metric large")
 def get_cardinality(
-    name: str, parameters: Annotated[CardinalityParameters, Query()], reader: AskedReader
+    name: Name, parameters: Annotated[CardinalityParameters, Query()], reader: AskedReader
 ) -> Cardinality:
     """The labels of a metric, named as sent or as in PromQL: distinct values, the most frequent ones, and what each costs."""
     return cardinality(reader, name, parameters)
