@@ -294,9 +294,36 @@ def test_what_a_server_says_of_itself(ask: Asked, path: str, key: str) -> None:
     assert key in ask.data(path)
 
 
-@pytest.mark.parametrize("path", ["-/healthy", "-/ready"])
+@pytest.mark.parametrize("path", ["", "/", "/-/healthy", "/-/ready"])
 def test_it_says_that_it_lives(shared_client: Client, path: str) -> None:
-    assert shared_client.get(f"/prometheus/{path}").status_code == 200
+    assert shared_client.get(f"/prometheus{path}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        (r'{"\xff"="a"}', 0),
+        (r'queue_size{queue="\xff"}', 0),
+        (r'queue_size{queue!="\xff"}', 1),
+        (r'queue_size{queue=~"(a+)+$"}', 0),
+        ("queue_size offset 290y", 0),
+        ("queue_size @ 9e15", 0),
+        ("queue_size[290y]", 1),
+    ],
+)
+def test_odd_questions_have_answers_too(ask: Asked, query: str, count: int) -> None:
+    assert len(ask.data("query", query=query, time=END)["result"]) == count
+
+
+@pytest.mark.parametrize("time", ["-1e12", "0", "1e12", "9007199254740.99"])
+def test_any_time_can_be_asked_for(ask: Asked, time: str) -> None:
+    assert ask.data("query", query="queue_size", time=time)["result"] == []
+    assert ask.data("query_range", query="queue_size", start=time, end=time, step="1h")["result"] == []
+
+
+def test_bytes_that_are_no_text_are_answered_as_go_answers_them(ask: Asked) -> None:
+    (found,) = ask.data("query", query=r'label_replace(queue_size, "a", "\xff$1", "queue", "(.*)")', time=END)["result"]
+    assert found["metric"]["a"] == "�mail"
 
 
 def test_an_unreachable_store_is_unavailable(http_store: Store, gate: Any) -> None:
