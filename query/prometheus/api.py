@@ -21,7 +21,9 @@ for part in (query_api.router, catalog_api.router, status_api.router):
 @router.get("/")
 async def root() -> Response:
     """Where a Prometheus server has its web pages. Some clients ask for them to know that one is there."""
-    return Response("Here is Prometheus' HTTP API: give this address to Grafana or promtool.\n", media_type="text/plain")
+    return Response(
+        "Here is Prometheus' HTTP API: give this address to Grafana or promtool.\n", media_type="text/plain"
+    )
 
 
 @router.get("/-/healthy")
