@@ -79,6 +79,18 @@ def test_a_range(ask: Asked) -> None:
     assert found["values"] == [[START + step * STEP, f"{2 * step + 1}"] for step in range(STEPS)]
 
 
+def test_a_large_answer_is_sent_in_pieces(ask: Asked) -> None:
+    steps = 11_000
+    fields = {"query": '{job="cart"}', "start": START, "end": START + steps, "step": 1, "lookback_delta": "1y"}
+    answer = ask.client.get(f"{V1}/query_range", params=fields, headers=ask.tenant)
+    assert answer.headers["transfer-encoding"] == "chunked"
+    found = answer.json()["data"]["result"]
+    floats = [series for series in found if "values" in series]
+    assert {len(series["values"]) for series in floats} == {steps + 1}
+    assert {len(series["histograms"]) for series in found if "histograms" in series} == {steps + 1}
+    assert len(floats) >= 5
+
+
 def test_grafana_s_own_spelling_of_a_range(ask: Asked) -> None:
     """Its times are seconds with a fraction, its step a number, its interval variable a duration."""
     fields = {
