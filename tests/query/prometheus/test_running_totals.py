@@ -89,7 +89,10 @@ def test_a_delta_exponential_histogram_is_the_total_of_each_bucket(store: Store)
     totals = {time: value for time, value in values.items() if value != "stale"}
     # At scale 0: OTLP's buckets 0, 1, 2 of scale 1 are within Prometheus' 1, 1, 2.
     found_buckets = {
-        time: (total.schema, {int(i): float(c) for i, c in zip(total.positive_indices, total.positive_counts) if c})
+        time: (
+            total.schema,
+            {int(i): float(c) for i, c in zip(total.positive_indices, total.positive_counts, strict=True) if c},
+        )
         for time, total in totals.items()
     }
     assert found_buckets == {10: (0, {1: 3, 2: 3}), 20: (0, {1: 8, 2: 4}), MIDNIGHT + 5: (2, {1: 1})}
