@@ -77,7 +77,8 @@ def create_app(
         cluster=cluster or None,
         questions=Gate(config.query_max_concurrent, config.query_max_seconds),
         exports=Gate(config.query_max_concurrent, 0),
-        evaluations=Evaluations(config.promql_max_concurrent),
+        evaluations=Evaluations(config.promql_max_concurrent, "promql_max_concurrent"),
+        lookups=Evaluations(config.query_max_concurrent, "query_max_concurrent"),
     )
     for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
