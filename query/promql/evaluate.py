@@ -109,7 +109,8 @@ class Evaluator:
             return windowed(extended(windows_of(expr, self.times, self.query)))
         if isinstance(expr, Subquery):
             return windowed(self.subquery(expr))
-        return self.evaluate(expr)
+        value: Value = self.evaluate(expr)
+        return value
 
     def evaluate(self, expr: Expr) -> Any:
         """A Vector, Scalar or Text. What was needed to get there is off the budget afterwards."""
@@ -213,7 +214,7 @@ class Evaluator:
         step = expr.step or self.query.default_step_ms
         first = (int(ends[0]) - expr.range) // step * step + step
         self.query.budget.take(max(0, (int(ends[-1]) - first) // step + 1))
-        return np.arange(first, int(ends[-1]) + 1, step, np.int64)
+        return np.arange(first, int(ends[-1]) + 1, step, dtype=np.int64)
 
     _NODES: Mapping[type, Callable[[Evaluator, Any], Any]] = {
         Number: number,

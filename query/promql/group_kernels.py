@@ -132,7 +132,7 @@ def quantile_of(quantile: Any, values: Any, nans: Any) -> Any:
     if quantile > 1:
         return math.inf
     rank = quantile * (size - 1)
-    below = max(int(math.floor(rank)), 0)
+    below = max(math.floor(rank), 0)
     above = min(below + 1, size - 1)
     if below < nans:
         return math.nan

@@ -87,7 +87,7 @@ class _Wanted:
 
 def info(context: Context, evaluator: Evaluator) -> Vector:
     """The value of a call of `info`. Raises `EvaluationError` where info metrics contradict each other, or are none."""
-    base = evaluator.evaluate(context.expr.args[0])
+    base: Vector = evaluator.evaluate(context.expr.args[0])
     if not len(evaluator.times) or not base.labels.size:
         return base
     wanted = _Wanted.by(context)
@@ -146,7 +146,7 @@ class _Join:
         base_ids, info_ids, self.targets = matching_groups(base.labels, self.info, IDENTIFYING, on=True)
         unidentified = _without_all(base.labels) | wanted.are_info(base.labels)
         self.base_ids = np.where(unidentified, -1, base_ids)
-        self.names = self.info.column(NAME).codes
+        self.names = self.info.column(NAME).codes.astype(np.int64)
         self.latest = _latest(found, info_ids, self.names, self.targets)
 
     def result(self) -> Vector:

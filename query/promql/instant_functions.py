@@ -148,7 +148,7 @@ def absent(context: Context, vector: Vector) -> Vector:
     while isinstance(expr, Paren):
         expr = expr.expr
     matchers = expr.matchers if isinstance(expr, VectorSelector) else ()
-    return absent_vector(matchers, ~vector.present.any(axis=0))
+    return absent_vector(matchers, np.asarray(~vector.present.any(axis=0)))
 
 
 def absent_vector(matchers: Sequence[Matcher], where: Bools) -> Vector:
