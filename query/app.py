@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from sonde.query import errors, export, health, logs, page, points, series, services, spans, traces
+from sonde.query import errors, export, health, logs, metrics, page, points, series, services, spans, traces
 from sonde.query.config import QueryConfig
 from sonde.query.errors import ErrorBody
 from sonde.query.guard import Guard
@@ -24,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     spans.router,
     traces.router,
     logs.router,
+    metrics.router,
     series.router,
     points.router,
     export.router,
@@ -76,7 +77,8 @@ def create_app(
         cluster=cluster or None,
         questions=Gate(config.query_max_concurrent, config.query_max_seconds),
         exports=Gate(config.query_max_concurrent, 0),
-        evaluations=Evaluations(config.promql_max_concurrent),
+        evaluations=Evaluations(config.promql_max_concurrent, "promql_max_concurrent"),
+        lookups=Evaluations(config.query_max_concurrent, "query_max_concurrent"),
     )
     for router in ROUTERS:
         app.include_router(router, responses=ERRORS)

@@ -115,6 +115,8 @@ class ServiceParts:
     questions: Gate
     exports: Gate
     evaluations: Evaluations
+    lookups: Evaluations
+    """What asks the store alone: it does not wait behind evaluations, which take longer."""
 
 
 def parts_of(request: Request) -> ServiceParts:

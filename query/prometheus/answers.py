@@ -39,7 +39,7 @@ class Answer:
         asked = self.question
         if asked.instant:
             return np.array([asked.start_ms], np.int64)
-        return np.arange(asked.start_ms, asked.end_ms + 1, asked.step_ms, np.int64)
+        return np.arange(asked.start_ms, asked.end_ms + 1, asked.step_ms).astype(np.int64)
 
     def pieces(self) -> Iterator[bytes]:
         """The whole body."""

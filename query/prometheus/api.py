@@ -17,6 +17,15 @@ for part in (query_api.router, catalog_api.router, status_api.router):
     router.include_router(part, prefix="/api/v1")
 
 
+@router.get("")
+@router.get("/")
+async def root() -> Response:
+    """Where a Prometheus server has its web pages. Some clients ask for them to know that one is there."""
+    return Response(
+        "Here is Prometheus' HTTP API: give this address to Grafana or promtool.\n", media_type="text/plain"
+    )
+
+
 @router.get("/-/healthy")
 async def healthy() -> Response:
     return Response("Prometheus Server is Healthy.\n", media_type="text/plain")

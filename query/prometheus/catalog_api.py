@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from sonde.query.parameters import AskedReader, parts_of
 from sonde.query.prometheus import catalogue
 from sonde.query.prometheus.answers import TRUNCATED
-from sonde.query.prometheus.api_errors import BadData, PrometheusRoute
+from sonde.query.prometheus.api_errors import BadData, PrometheusRoute, invalid
 from sonde.query.prometheus.envelope import success
 from sonde.query.prometheus.form import AskedForm
 from sonde.query.prometheus.running import Stop
@@ -28,9 +28,13 @@ T = TypeVar("T")
 @router.api_route("/series", methods=READ)
 async def series(request: Request, form: AskedForm, reader: AskedReader) -> Response:
     """The labels of every series that a `match[]` selects."""
-    limit, (start_ms, end_ms), sets = form.limit(), form.range_ms(), form.matcher_sets()
-    if not sets:
+    if not form.fields.get("match[]"):
         raise BadData("no match[] parameter provided")
+    limit, (start_ms, end_ms) = form.limit(), form.range_ms()
+    try:
+        sets = form.matcher_sets()
+    except BadData as error:
+        raise invalid("match[]", error) from None
     most = beyond(limit)
     found = await read(request, reader, lambda: catalogue.series(reader, sets, start_ms, end_ms, most))
     return listed(found, limit)
@@ -65,14 +69,14 @@ async def metadata(request: Request, form: AskedForm, reader: AskedReader) -> Re
 
 
 async def read(request: Request, reader: Reader, ask: Callable[[], T]) -> T:
-    """`ask()` on a worker thread, as one of the queries that may run at once."""
+    """`ask()` on a worker thread, as one of the lookups that may run at once."""
 
     def asked(stop: Stop) -> T:
         found = ask()
         stop.check()
         return found
 
-    return await parts_of(request).evaluations.run(request, asked, reader.config.promql_max_seconds)
+    return await parts_of(request).lookups.run(request, asked, reader.config.promql_max_seconds)
 
 
 def beyond(limit: int) -> int:

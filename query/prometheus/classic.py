@@ -43,7 +43,7 @@ def buckets(points: Points, labels: LabelTable, accepts: Accepts, budget: Budget
         budget.check(len(shown) * len(rows))
         matrix = np.full((len(rows), len(edges)), STALE)
         real = points.columns["stale"][rows] == 0
-        counts = taken(points.columns["bucket_counts"], rows[real]).items.reshape(-1, width)
+        counts = taken(points.columns["bucket_counts"], rows[real]).items.reshape(np.count_nonzero(real), width)
         matrix[real, :-1] = np.cumsum(counts[:, : len(bounds)], axis=1, dtype=np.float64)
         matrix[real, -1] = points.columns["count"][rows[real]]
         yield spread(points, labels, rows, matrix[:, shown], "le", [edges[index] for index in shown])
@@ -57,7 +57,7 @@ def quantiles(points: Points, labels: LabelTable, accepts: Accepts, budget: Budg
         budget.check(len(shown) * len(rows))
         matrix = np.full((len(rows), width), STALE)
         real = points.columns["stale"][rows] == 0
-        matrix[real] = taken(points.columns["quantile_value"], rows[real]).items.reshape(-1, width)
+        matrix[real] = taken(points.columns["quantile_value"], rows[real]).items.reshape(np.count_nonzero(real), width)
         yield spread(points, labels, rows, matrix[:, shown], "quantile", [texts[index] for index in shown])
 
 

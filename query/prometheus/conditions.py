@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from sonde.query.filters import Filter
 from sonde.query.promql.labels import NAME, values_of
+from sonde.query.promql.quoting import is_utf8
 from sonde.query.promql.regex import matched_values
 from sonde.query.promql.syntax import Matcher, MatchOp
 
-MADE_LATER = (NAME, "le", "quantile")
-"""Labels that stand in no attribute."""
+FROM_POINTS = ("le", "quantile")
+"""Labels that stand in attributes only where the series came from Prometheus one by one."""
+HAVE_THEM_IN_POINTS = "type IN (9, 11)"
 _LITERALS = re.compile(r"[^\\.+*?()\[\]{}^$|;]+(\|[^\\.+*?()\[\]{}^$|;]+)*")
 MOST_LITERALS = 1_000
 
@@ -34,6 +36,9 @@ def accepts_absence(matcher: Matcher) -> bool:
 
 def literals(matcher: Matcher) -> list[str] | None:
     """The values a matcher may accept, where they are few and known; a `;` may come from joined values."""
+    if not is_utf8(matcher.value):
+        # No stored value is that: there is nothing to tell the store.
+        return None
     if matcher.op is MatchOp.EQUAL and ";" not in matcher.value:
         return [matcher.value]
     if matcher.op is MatchOp.REGEX and _LITERALS.fullmatch(matcher.value):
@@ -46,7 +51,7 @@ def candidates(matchers: Iterable[Matcher]) -> list[Filter]:
     """Conditions that every series which the matchers accept fulfils."""
     found = []
     for number, matcher in enumerate(matchers):
-        if matcher.name in MADE_LATER or matcher.name.startswith("otel_scope_") or accepts_absence(matcher):
+        if matcher.name == NAME or matcher.name.startswith("otel_scope_") or accepts_absence(matcher):
             continue
         values = literals(matcher)
         if values is not None:
@@ -64,6 +69,8 @@ def holding(label: str, values: Sequence[str], number: int) -> Filter:
         "notEmpty(attributes_double)",
         "notEmpty(attributes_json)",
     ]
+    if label in FROM_POINTS:
+        clauses.append(HAVE_THEM_IN_POINTS)
     if label in ("job", "instance"):
         column = JOB if label == "job" else INSTANCE
         clauses.append(

@@ -26,7 +26,7 @@ STALE = np.uint64(0x7FF0000000000002).view(np.float64)
 """Prometheus' stale marker."""
 NANO = 1_000_000
 TOO_MANY_ROWS = 396
-HEAD = ("series_id", "toUnixTimestamp64Milli(time) AS ms", "toUnixTimestamp64Milli(start_time) AS start_ms")
+HEAD = ("series_id", "time AS nano", "start_time AS start_nano")
 IS_STALE = "bitTest(flags, 0)"
 STALE_VALUE = "reinterpretAsFloat64(0x7FF0000000000002)"
 
@@ -98,7 +98,7 @@ def fetch(
         nothing = np.zeros(0, np.int64)
         return Points(np.zeros(len(ids) + 1, np.int64), nothing, nothing, dict.fromkeys(names, nothing))
     budget.check(sum(len(block["code"]) for block in blocks))
-    columns = {name: joined([block[name] for block in blocks]) for name in ("code", "ms", "start_ms", *names)}
+    columns = {name: joined([block[name] for block in blocks]) for name in ("code", "nano", "start_nano", *names)}
     return in_order(columns.pop("code"), columns, len(ids))
 
 
@@ -168,15 +168,16 @@ def taken(column: Any, rows: Ints) -> Any:
 
 
 def in_order(codes: Ints, columns: dict[str, Any], count: int) -> Points:
-    """By series and time; of a millisecond that a series has twice, the later row."""
+    """By series and time; of a millisecond that a series has twice, the later point."""
     offsets = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=count)))).astype(np.int64)
     order = kernels.rows_by_code(codes, offsets)
-    times = columns.pop("ms")[order]
+    times = columns.pop("nano")[order]
     kernels.sort_within(times, offsets, order)
+    times //= NANO
     single = np.ones(len(times), bool)
     kernels.mark_last_of_time(times, offsets, single)
     if not single.all():
         times, order = times[single], order[single]
         offsets = np.concatenate(([0], np.cumsum(single)))[offsets]
-    starts = np.maximum(columns.pop("start_ms")[order], 0)
+    starts = np.maximum(columns.pop("start_nano")[order] // NANO, 0)
     return Points(offsets, times, starts, {name: taken(column, order) for name, column in columns.items()})

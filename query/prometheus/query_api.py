@@ -51,7 +51,7 @@ async def query_exemplars(request: Request, form: AskedForm, reader: AskedReader
     def found(stop: Stop) -> Response:
         return success(exemplars.query(reader, selectors, start_ms, end_ms))
 
-    return await parts_of(request).evaluations.run(request, found, reader.config.promql_max_seconds)
+    return await parts_of(request).lookups.run(request, found, reader.config.promql_max_seconds)
 
 
 @router.api_route("/format_query", methods=READ)

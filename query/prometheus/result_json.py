@@ -98,7 +98,7 @@ def _object(labels: bytes, points: _Points, values: Floats, histograms: Objects 
     """`{"metric": {...}, "values": [...], "histograms": [...]}`; of the two lists only those that have something in them."""
     parts = [b'{"metric":', labels]
     if histograms is not None:
-        drawn = present & np.not_equal(histograms, None)
+        drawn = present & histograms.astype(bool)
         present = present & ~drawn
     if present.any():
         parts += (b',"values":[', points.of(values, present), b"]")

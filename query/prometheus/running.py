@@ -40,10 +40,14 @@ class Stop:
 
 
 class Evaluations:
-    """Lets `size` evaluations run at once. The others wait without holding a thread, within their own time."""
+    """Lets `size` evaluations run at once. The others wait without holding a thread, within their own time.
 
-    def __init__(self, size: int) -> None:
+    `setting`: what the size is called, for those that wait too long.
+    """
+
+    def __init__(self, size: int, setting: str) -> None:
         self._free = asyncio.Semaphore(size)
+        self._setting = setting
 
     async def run(self, request: Request, work: Callable[[Stop], T], seconds: float) -> T:
         """`work(stop)` on a thread; raises `QueryTimeout` or `QueryCancelled` where it was stopped."""
@@ -63,7 +67,7 @@ class Evaluations:
             async with asyncio.timeout(stop.seconds_left):
                 await self._free.acquire()
         except TimeoutError:
-            raise QueryTimeout("query timed out in query queue (promql_max_concurrent)") from None
+            raise QueryTimeout(f"query timed out in query queue ({self._setting})") from None
 
 
 def _checked(work: Callable[[Stop], T], stop: Stop) -> T:

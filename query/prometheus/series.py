@@ -150,7 +150,8 @@ def entries(keys: ListColumn, values: ListColumn, number: Codes, text: Callable[
         return Attributes(rows[kept], rows[kept], [], rows[kept], [])
     codes, texts = distinct(values.items)
     if text is not None:
-        texts = [text(each) for each in texts]
+        # A dictionary has "" among its values whether it is used or not.
+        texts = ["" if each == "" else text(each) for each in texts]
     return Attributes(rows[kept], keys.items.codes[kept].astype(np.int64), keys.items.values, codes[kept], texts)
 
 

@@ -9,7 +9,6 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 from sonde.query.filters import Filter
-from sonde.query.prometheus.conditions import MADE_LATER
 from sonde.query.prometheus.metrics import (
     DELTA,
     EXPONENTIAL_HISTOGRAM,
@@ -34,6 +33,9 @@ TABLES = {
     SUMMARY: "points_summary",
 }
 """Where the points of a metric's type are; those of the other types in `NUMBERS`."""
+
+MADE_BY = {Part.BUCKET: "le", Part.QUANTILE: "quantile"}
+"""The label that the points of a part tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,11 @@ def find_strands(reader: Reader, matchers: Sequence[Matcher], since_ms: int) -> 
     delta = np.array([metric.temporality == DELTA for metric in series.metrics], bool)
     for view in dict.fromkeys(each.view for each in asked):
         labels = labels_of(series, view, origins)
-        rows = matching(labels, matchers)
         in_view = sorted((each for each in asked if each.view is view), key=lambda each: each.part.value)
         for part, group in groupby(in_view, lambda each: each.part):
             names = {each.metric: each.series_name for each in group}
             name_of_metric = [names.get(metric, "") for metric in series.metrics]
+            rows = matching(labels, matchers, but=MADE_BY.get(part, ""))
             named = labels.with_column(NAME, named_column(name_of_metric, series.metric))
             asked_metric = np.array([name != "" for name in name_of_metric])
             for table, is_delta in sorted({(str(t), bool(d)) for t, d in zip(tables, delta, strict=True)}):
@@ -87,10 +89,10 @@ def named_column(names: Sequence[str], metric: NDArray[np.int64]) -> LabelColumn
     return LabelColumn(column.codes[metric], column.values)
 
 
-def matching(labels: LabelTable, matchers: Sequence[Matcher]) -> Bools:
-    """(n,) which series every matcher accepts, but for those on labels that are made later."""
+def matching(labels: LabelTable, matchers: Sequence[Matcher], but: str) -> Bools:
+    """(n,) which series every matcher accepts, but for those on the name and on the label `but`."""
     rows = np.ones(labels.size, bool)
     for matcher in matchers:
-        if matcher.name not in MADE_LATER:
+        if matcher.name not in (NAME, but):
             rows &= matched_rows(labels.column(matcher.name), matcher)
     return rows

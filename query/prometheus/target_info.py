@@ -99,24 +99,24 @@ def sample_times(reader: Reader, ids: NDArray[np.uint64], window: Window) -> tup
     )
     sql = f"""
         WITH chosen AS (
-            SELECT series_id, any(resource_id) AS resource_id
+            SELECT series_id, any(resource_id) AS resource
             FROM series
             WHERE tenant = {{tenant:String}}
               AND {chosen}
             GROUP BY series_id
             ORDER BY max(last_seen) - min(first_seen) DESC
-            LIMIT {SERIES_LOOKED_AT} BY resource_id
+            LIMIT {SERIES_LOOKED_AT} BY resource
         )
-        SELECT resource_id, max(ms) AS latest
+        SELECT resource, max(ms) AS latest
         FROM (
             {points}
         ) AS points
         INNER JOIN chosen USING (series_id)
-        GROUP BY resource_id, intDiv(ms, {STEP_MS})
-        ORDER BY resource_id, latest
+        GROUP BY resource, intDiv(ms, {STEP_MS})
+        ORDER BY resource, latest
     """
     block = whole(reader.blocks(sql, {**params, **window_params}))
     if block is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    codes = coded(block["resource_id"], ids)
+    codes = coded(block["resource"], ids)
     return block["latest"][codes >= 0], codes[codes >= 0]

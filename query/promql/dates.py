@@ -44,17 +44,17 @@ def _months(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _day_of_month(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     days = _days(seconds)
-    return (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+    return np.asarray(days - days.astype("datetime64[M]").astype("datetime64[D]"), np.int64) + 1
 
 
 def _day_of_year(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     days = _days(seconds)
-    return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) + 1
+    return np.asarray(days - days.astype("datetime64[Y]").astype("datetime64[D]"), np.int64) + 1
 
 
 def _days_in_month(seconds: NDArray[np.int64]) -> NDArray[np.int64]:
     month = _days(seconds).astype("datetime64[M]")
-    return ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]"), np.int64)
 
 
 DATES: Mapping[str, Callable[..., Vector]] = {

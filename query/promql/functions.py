@@ -93,6 +93,16 @@ OF_SAMPLES: Mapping[str, Callable[[Found], Vector]] = {
 """What these do where their argument is a selector: they look at the samples, not at their values."""
 
 KEEPS_NAME = frozenset(
-    "first_over_time info label_join label_replace last_over_time sort sort_by_label sort_by_label_desc sort_desc".split()
+    [
+        "first_over_time",
+        "info",
+        "label_join",
+        "label_replace",
+        "last_over_time",
+        "sort",
+        "sort_by_label",
+        "sort_by_label_desc",
+        "sort_desc",
+    ]
 )
 """Functions that give samples back as they are; what the others make goes without the metric's name."""

@@ -18,7 +18,8 @@ from sonde.query.promql.answer import take
 from sonde.query.promql.context import Context
 from sonde.query.promql.errors import EvaluationError
 from sonde.query.promql.label_groups import matching_groups
-from sonde.query.promql.labels import NAME, LabelColumn, LabelTable, column_of, labels_text, quoted
+from sonde.query.promql.labels import NAME, LabelColumn, LabelTable, column_of, labels_text
+from sonde.query.promql.quoting import quote
 from sonde.query.promql.regex import matched_rows, matched_values
 from sonde.query.promql.selection import Found, ends_of, find
 from sonde.query.promql.syntax import (
@@ -86,7 +87,7 @@ class _Wanted:
 
 def info(context: Context, evaluator: Evaluator) -> Vector:
     """The value of a call of `info`. Raises `EvaluationError` where info metrics contradict each other, or are none."""
-    base = evaluator.evaluate(context.expr.args[0])
+    base: Vector = evaluator.evaluate(context.expr.args[0])
     if not len(evaluator.times) or not base.labels.size:
         return base
     wanted = _Wanted.by(context)
@@ -130,7 +131,9 @@ def _check_floats(found: Found) -> None:
     vector = found.vector()
     if vector.histograms is not None:
         row = int(np.argwhere(vector.histograms != None)[0][0])  # noqa: E711 - element by element
-        raise EvaluationError(f"this should be an info metric, with float samples: {labels_text(vector.labels.row(row))}")
+        raise EvaluationError(
+            f"this should be an info metric, with float samples: {labels_text(vector.labels.row(row))}"
+        )
 
 
 class _Join:
@@ -143,7 +146,7 @@ class _Join:
         base_ids, info_ids, self.targets = matching_groups(base.labels, self.info, IDENTIFYING, on=True)
         unidentified = _without_all(base.labels) | wanted.are_info(base.labels)
         self.base_ids = np.where(unidentified, -1, base_ids)
-        self.names = self.info.column(NAME).codes
+        self.names = self.info.column(NAME).codes.astype(np.int64)
         self.latest = _latest(found, info_ids, self.names, self.targets)
 
     def result(self) -> Vector:
@@ -186,7 +189,9 @@ class _Join:
         for row in series:
             for label, value in self.info.row(int(row)).items():
                 if self.wanted.takes(label) and said.setdefault(label, value) != value:
-                    raise EvaluationError(f"conflicting label: {quoted(label)} is {quoted(said[label])} and {quoted(value)}")
+                    raise EvaluationError(
+                        f"conflicting label: {quote(label)} is {quote(said[label])} and {quote(value)}"
+                    )
         return said
 
 

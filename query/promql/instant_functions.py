@@ -90,11 +90,15 @@ def round_to(context: Context, vector: Vector, nearest: Scalar | None = None) ->
 
 
 def larger(context: Context, left: Scalar, right: Scalar) -> Scalar:
-    return Scalar(np.where(np.isposinf(left.values) | np.isposinf(right.values), np.inf, np.maximum(left.values, right.values)))
+    return Scalar(
+        np.where(np.isposinf(left.values) | np.isposinf(right.values), np.inf, np.maximum(left.values, right.values))
+    )
 
 
 def smaller(context: Context, left: Scalar, right: Scalar) -> Scalar:
-    return Scalar(np.where(np.isneginf(left.values) | np.isneginf(right.values), -np.inf, np.minimum(left.values, right.values)))
+    return Scalar(
+        np.where(np.isneginf(left.values) | np.isneginf(right.values), -np.inf, np.minimum(left.values, right.values))
+    )
 
 
 def constant(value: float) -> Callable[[Context], Scalar]:
@@ -144,7 +148,7 @@ def absent(context: Context, vector: Vector) -> Vector:
     while isinstance(expr, Paren):
         expr = expr.expr
     matchers = expr.matchers if isinstance(expr, VectorSelector) else ()
-    return absent_vector(matchers, ~vector.present.any(axis=0))
+    return absent_vector(matchers, np.asarray(~vector.present.any(axis=0)))
 
 
 def absent_vector(matchers: Sequence[Matcher], where: Bools) -> Vector:

@@ -114,8 +114,9 @@ def by_label(*, descending: bool) -> Callable[..., Vector]:
 
 def natural_ranks(column: LabelColumn) -> Ints:
     """(n,) the place of each series by its value, numbers within texts as numbers: `cpu2` before `cpu10`."""
-    values = list(column.values)
-    order = sorted(range(len(values)), key=cmp_to_key(lambda left, right: natural(values[left], values[right])))
+    values: list[str] = list(column.values)
+    by_value = cmp_to_key(natural)
+    order = sorted(range(len(values)), key=lambda index: by_value(values[index]))
     ranks = np.empty(len(values), np.int64)
     ranks[order] = np.arange(len(values))
     return ranks[column.codes]

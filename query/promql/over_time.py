@@ -63,7 +63,7 @@ def absent_over_time(windows: Windows, context: Context) -> Vector:
     """1 at the steps where no series has a sample."""
     selector = context.expr.args[0]
     matchers = selector.vector.matchers if isinstance(selector, MatrixSelector) else ()
-    return absent_vector(matchers, ~(windows.counts > 0).any(axis=0))
+    return absent_vector(matchers, np.asarray(~(windows.counts > 0).any(axis=0)))
 
 
 def stdvar_over_time(windows: Windows, context: Context) -> Vector:

@@ -25,6 +25,8 @@ PATHS = (
     "/api/spans",
     "/api/traces/{trace_id}",
     "/api/logs",
+    "/api/metrics",
+    "/api/metrics/{name}/cardinality",
     "/api/series",
     "/api/points",
     "/api/export",

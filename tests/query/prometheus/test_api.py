@@ -79,6 +79,18 @@ def test_a_range(ask: Asked) -> None:
     assert found["values"] == [[START + step * STEP, f"{2 * step + 1}"] for step in range(STEPS)]
 
 
+def test_a_large_answer_is_sent_in_pieces(ask: Asked) -> None:
+    steps = 11_000
+    fields = {"query": '{job="cart"}', "start": START, "end": START + steps, "step": 1, "lookback_delta": "1y"}
+    answer = ask.client.get(f"{V1}/query_range", params=fields, headers=ask.tenant)
+    assert answer.headers["transfer-encoding"] == "chunked"
+    found = answer.json()["data"]["result"]
+    floats = [series for series in found if "values" in series]
+    assert {len(series["values"]) for series in floats} == {steps + 1}
+    assert {len(series["histograms"]) for series in found if "histograms" in series} == {steps + 1}
+    assert len(floats) >= 5
+
+
 def test_grafana_s_own_spelling_of_a_range(ask: Asked) -> None:
     """Its times are seconds with a fraction, its step a number, its interval variable a duration."""
     fields = {
@@ -294,9 +306,36 @@ def test_what_a_server_says_of_itself(ask: Asked, path: str, key: str) -> None:
     assert key in ask.data(path)
 
 
-@pytest.mark.parametrize("path", ["-/healthy", "-/ready"])
+@pytest.mark.parametrize("path", ["", "/", "/-/healthy", "/-/ready"])
 def test_it_says_that_it_lives(shared_client: Client, path: str) -> None:
-    assert shared_client.get(f"/prometheus/{path}").status_code == 200
+    assert shared_client.get(f"/prometheus{path}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        (r'{"\xff"="a"}', 0),
+        (r'queue_size{queue="\xff"}', 0),
+        (r'queue_size{queue!="\xff"}', 1),
+        (r'queue_size{queue=~"(a+)+$"}', 0),
+        ("queue_size offset 290y", 0),
+        ("queue_size @ 9e15", 0),
+        ("queue_size[290y]", 1),
+    ],
+)
+def test_odd_questions_have_answers_too(ask: Asked, query: str, count: int) -> None:
+    assert len(ask.data("query", query=query, time=END)["result"]) == count
+
+
+@pytest.mark.parametrize("time", ["-1e12", "0", "1e12", "9007199254740.99"])
+def test_any_time_can_be_asked_for(ask: Asked, time: str) -> None:
+    assert ask.data("query", query="queue_size", time=time)["result"] == []
+    assert ask.data("query_range", query="queue_size", start=time, end=time, step="1h")["result"] == []
+
+
+def test_bytes_that_are_no_text_are_answered_as_go_answers_them(ask: Asked) -> None:
+    (found,) = ask.data("query", query=r'label_replace(queue_size, "a", "\xff$1", "queue", "(.*)")', time=END)["result"]
+    assert found["metric"]["a"] == "�mail"
 
 
 def test_an_unreachable_store_is_unavailable(http_store: Store, gate: Any) -> None:

@@ -47,7 +47,7 @@ def served(desk: Desk, *, size: int, seconds: float) -> Iterator[int]:
     """A service with one route; gives its port."""
     app = FastAPI()
     app.router.route_class = PrometheusRoute
-    evaluations = Evaluations(size)
+    evaluations = Evaluations(size, "a_setting")
 
     @app.api_route("/work", methods=["GET", "POST"])
     async def work(request: Request) -> Response:
@@ -127,4 +127,4 @@ def test_who_waits_too_long_is_told_which_limit_it_was() -> None:
         answer = httpx.get(f"http://127.0.0.1:{port}/work?seconds=0.05", timeout=PATIENCE)
     assert answer.status_code == 503
     assert answer.json()["errorType"] == "timeout"
-    assert "promql_max_concurrent" in answer.json()["error"]
+    assert answer.json()["error"] == "query timed out in query queue (a_setting)"

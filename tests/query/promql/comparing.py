@@ -150,5 +150,3 @@ def matches(expected: Expectation, text: str) -> bool:
     if expected.how == "msg":
         return expected.text.strip() == text
     return not expected.how or re.search(expected.text.strip(), text) is not None
-
-
