@@ -35,6 +35,12 @@ Rows: TypeAlias = NDArray[np.int64]
 Kind: TypeAlias = tuple[int, float, bytes]
 
 
+SMALL_BLOCK = 1 << 14
+"""A matrix of so many numbers may be as empty as it likes."""
+LEAST_FILLED = 8
+"""Of a larger one at least one number in so many stands for a bucket that a histogram has."""
+
+
 class MixedSchemas(Exception):
     """Exponential and custom buckets have no bounds in common."""
 
@@ -64,6 +70,49 @@ class Block:
         else:
             np.add.at(numbers.T, columns, self.numbers.T)
         return Block(target, numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatBuckets:
+    """The buckets of one side of many histograms, in any order; those of equal index and histogram are one."""
+
+    rows: Rows
+    """(k,) which histogram each is of."""
+    indices: Rows
+    """(k,) in the histograms' schema."""
+    counts: Counts
+
+
+def is_sparse(size: int, negative: FlatBuckets, positive: FlatBuckets) -> bool:
+    """Whether `size` histograms with these buckets would make a block of mostly nothing."""
+    width = len(np.unique(negative.indices)) + len(np.unique(positive.indices))
+    return size > 1 and size * width > max(SMALL_BLOCK, LEAST_FILLED * (len(negative.indices) + len(positive.indices)))
+
+
+def block_of(
+    schema: int,
+    zero_threshold: float,
+    custom_values: Counts,
+    heads: Counts,
+    negative: FlatBuckets,
+    positive: FlatBuckets,
+) -> Block:
+    """m histograms of one kind; `heads` (m, 3) are their counts, sums and zero counts."""
+    negative_indices, negative_columns = np.unique(negative.indices, return_inverse=True)
+    positive_indices, positive_columns = np.unique(positive.indices, return_inverse=True)
+    layout = Layout(
+        schema,
+        zero_threshold,
+        negative_indices.astype(np.int32, copy=False),
+        positive_indices.astype(np.int32, copy=False),
+        custom_values,
+    )
+    numbers = np.zeros((len(heads), layout.width))
+    zero = layout.zero_column
+    numbers[:, [COUNT, SUM, zero]] = heads
+    np.add.at(numbers, (negative.rows, zero - 1 - negative_columns), negative.counts)
+    np.add.at(numbers, (positive.rows, zero + 1 + positive_columns), positive.counts)
+    return Block(layout, numbers)
 
 
 def kind(layout: Layout) -> Kind:

@@ -50,9 +50,9 @@ def _compared(histograms: Objects, pairs: Ints) -> Bools:
     alike = codes[later] == codes[earlier]
     for code in np.unique(codes[later][alike]):
         where = np.flatnonzero(alike & (codes[later] == code))
-        rows, at = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
+        rows, places_in = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
         numbers = pack([pool[row] for row in rows]).numbers
-        previous, current = at[: len(where)], at[len(where) :]
+        previous, current = places_in[: len(where)], places_in[len(where) :]
         step = max(1, CHUNK_NUMBERS // numbers.shape[1])
         for part in np.array_split(np.arange(len(where)), max(1, len(where) // step)):
             found[where[part]] = _fell(numbers[current[part]], numbers[previous[part]])
