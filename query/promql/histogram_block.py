@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query.promql.errors import TooManySamples
 from sonde.query.promql.histogram import (
     COUNT,
     CUSTOM_SCHEMA,
@@ -35,6 +36,11 @@ Rows: TypeAlias = NDArray[np.int64]
 Kind: TypeAlias = tuple[int, float, bytes]
 
 
+Columns: TypeAlias = dict[int, NDArray[np.intp]]
+"""By `id` of a layout: where its numbers stand in those of another one."""
+
+MOST_NUMBERS = 1 << 26
+"""What a block may hold at most: 512 MB."""
 SMALL_BLOCK = 1 << 14
 """A matrix of so many numbers may be as empty as it likes."""
 LEAST_FILLED = 8
@@ -121,7 +127,17 @@ def kind(layout: Layout) -> Kind:
 
 
 def pack(histograms: Sequence[Histogram]) -> Block:
-    """Histograms of one kind (at least one), in their order."""
+    """Histograms of one kind (at least one), in their order. Raises `TooManySamples` where they have too many buckets in all."""
+    layout, columns = union_of(histograms)
+    if len(histograms) * layout.width > MOST_NUMBERS:
+        raise TooManySamples("native histograms have too many different buckets to be held in memory at once")
+    if columns is None:
+        return Block(layout, np.array([histogram.numbers for histogram in histograms]))
+    return Block(layout, scattered(histograms, columns, layout.width))
+
+
+def union_of(histograms: Sequence[Histogram]) -> tuple[Layout, Columns | None]:
+    """The layout with the buckets of all, of one kind; and, unless all have the same, where in it each one's numbers stand."""
     layouts = {id(histogram.layout): histogram.layout for histogram in histograms}
     different: dict[tuple[bytes, bytes], Layout] = {}
     alike = {
@@ -130,7 +146,7 @@ def pack(histograms: Sequence[Histogram]) -> Block:
     }
     first, *others = different.values()
     if not others:
-        return Block(first, np.array([histogram.numbers for histogram in histograms]))
+        return first, None
     layout = Layout(
         first.schema,
         first.zero_threshold,
@@ -139,11 +155,43 @@ def pack(histograms: Sequence[Histogram]) -> Block:
         first.custom_values,
     )
     columns = {id(own): _columns_in(own, layout) for own in different.values()}
-    numbers = np.zeros((len(histograms), layout.width))
-    into = np.concatenate([columns[id(alike[id(histogram.layout)])] for histogram in histograms])
+    return layout, {key: columns[id(own)] for key, own in alike.items()}
+
+
+def scattered(histograms: Sequence[Histogram], columns: Columns, width: int) -> Counts:
+    """(m, width) each histogram's numbers at its columns."""
+    numbers = np.zeros((len(histograms), width))
+    into = np.concatenate([columns[id(histogram.layout)] for histogram in histograms])
     rows = np.repeat(np.arange(len(histograms)), [len(histogram.numbers) for histogram in histograms])
     numbers[rows, into] = np.concatenate([histogram.numbers for histogram in histograms])
-    return Block(layout, numbers)
+    return numbers
+
+
+def mostly_empty(histograms: Sequence[Histogram]) -> bool:
+    """Whether these, of one kind, have so few buckets in common that a block of them would be nearly all zeros."""
+    layouts = {id(histogram.layout): histogram.layout for histogram in histograms}
+    if len(layouts) == 1:
+        return False
+    filled = sum(len(histogram.numbers) for histogram in histograms)
+    width = union_of(histograms)[0].width
+    return len(histograms) * width > max(SMALL_BLOCK, LEAST_FILLED * filled)
+
+
+class SparseRows:
+    """Histograms of one kind as the rows of a matrix of which only those exist that are asked for."""
+
+    def __init__(self, histograms: Sequence[Histogram]) -> None:
+        self.histograms = histograms
+        self.layout, columns = union_of(histograms)
+        own = {id(histogram.layout): np.arange(self.layout.width) for histogram in histograms}
+        self.columns = own if columns is None else columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.histograms), self.layout.width
+
+    def __getitem__(self, rows: Rows) -> Counts:
+        return scattered([self.histograms[row] for row in rows], self.columns, self.layout.width)
 
 
 def together(histograms: Sequence[Histogram]) -> Block:

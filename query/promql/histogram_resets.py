@@ -5,9 +5,11 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from sonde.query.promql.histogram import SUM, CounterReset, Counts, Histogram
-from sonde.query.promql.histogram_block import pack, together
+from sonde.query.promql.histogram_block import mostly_empty, pack, together
 from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of, used_of
 from sonde.query.promql.values import Bools, Ints, Objects
 
@@ -49,16 +51,23 @@ def _compared(histograms: Objects, pairs: Ints) -> Bools:
     found = np.zeros(len(pairs), bool)
     alike = codes[later] == codes[earlier]
     for code in np.unique(codes[later][alike]):
-        where = np.flatnonzero(alike & (codes[later] == code))
-        rows, places_in = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
-        numbers = pack([pool[row] for row in rows]).numbers
-        previous, current = places_in[: len(where)], places_in[len(where) :]
-        step = max(1, CHUNK_NUMBERS // numbers.shape[1])
-        for part in np.array_split(np.arange(len(where)), max(1, len(where) // step)):
-            found[where[part]] = _fell(numbers[current[part]], numbers[previous[part]])
+        for where in _parts(pool, earlier, later, np.flatnonzero(alike & (codes[later] == code))):
+            numbers = pack([pool[at] for at in np.concatenate([earlier[where], later[where]])]).numbers
+            found[where] = _fell(numbers[len(where) :], numbers[: len(where)])
     for at in np.flatnonzero(~alike):
         found[at] = is_reset(pool[later[at]], pool[earlier[at]])
     return found
+
+
+def _parts(pool: Sequence[Histogram], earlier: Ints, later: Ints, where: Ints) -> Iterator[Ints]:
+    """Pairs of one kind in parts that are packed together: not too many, and with buckets in common."""
+    pairs = [pool[at] for at in np.concatenate([earlier[where], later[where]])]
+    numbers = sum(len(histogram.numbers) for histogram in pairs)
+    if len(where) > 1 and (numbers > 2 * CHUNK_NUMBERS or mostly_empty(pairs)):
+        for half in np.array_split(where, 2):
+            yield from _parts(pool, earlier, later, half)
+    else:
+        yield where
 
 
 def _fell(current: Counts, previous: Counts) -> Bools:
