@@ -12,6 +12,8 @@ from sonde.query.config import QueryConfig
 from sonde.query.errors import ErrorBody
 from sonde.query.guard import Guard
 from sonde.query.parameters import TENANT_HEADER, ServiceParts
+from sonde.query.prometheus import api as prometheus
+from sonde.query.prometheus.running import Evaluations
 from sonde.query.reader import Gate
 from sonde.storage.store import Store
 
@@ -26,9 +28,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     series.router,
     points.router,
     export.router,
+    prometheus.router,
 )
 DESCRIPTION = """
-Questions about logs, metrics and traces. Every path is read with GET.
+Questions about logs, metrics and traces. Every path is read with GET. Beside these paths, `/prometheus` is the HTTP API of a
+Prometheus server.
 
 * **Times** are RFC 3339, unix seconds, milliseconds, microseconds or nanoseconds, `now`, or relative to now (`-15m`).
 * **Pages** are newest first; give `next_cursor` back as `cursor`. Rows that arrive meanwhile neither move nor repeat others.
@@ -73,6 +77,8 @@ def create_app(
         cluster=cluster or None,
         questions=Gate(config.query_max_concurrent, config.query_max_seconds),
         exports=Gate(config.query_max_concurrent, 0),
+        evaluations=Evaluations(config.promql_max_concurrent, "promql_max_concurrent"),
+        lookups=Evaluations(config.query_max_concurrent, "query_max_concurrent"),
     )
     for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
@@ -83,7 +89,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.query_cors_origins),
-            allow_methods=["GET"],
+            allow_methods=["GET", "POST"],
             allow_headers=[TENANT_HEADER],
             max_age=600,
         )

@@ -33,6 +33,21 @@ class QueryConfig:
     query_max_predicates: int = setting(32, "attribute predicates and text conditions in one request")
     query_max_text: int = setting(1_000, "characters in one value, key, or regular expression of a request")
     query_max_url: int = setting(16_384, "bytes of a request's query string")
+    promql_max_seconds: float = setting(
+        120.0, "seconds that one PromQL query may take; a request's `timeout` can only shorten it"
+    )
+    promql_max_concurrent: int = setting(
+        4, "PromQL queries evaluated at once; more wait, and after promql_max_seconds get a 503"
+    )
+    promql_max_samples: int = setting(
+        50_000_000, "samples that one PromQL query may hold in memory at once: about 9 bytes each"
+    )
+    promql_max_points: int = setting(11_000, "points in each series of a range query's answer")
+    promql_max_body: int = setting(1_048_576, "bytes of a form that is posted to the Prometheus API")
+    promql_lookback_seconds: float = setting(
+        300.0, "how old the last sample of a series may be to count as its present value, unless a query says"
+    )
+    promql_subquery_step_seconds: float = setting(60.0, "step of a PromQL subquery that names none")
     query_export_max_seconds: float = setting(3_600.0, "seconds that one export may take")
 
     def __post_init__(self) -> None:

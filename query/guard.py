@@ -5,7 +5,7 @@ The service has no login; on a laptop it listens on loopback, where any web page
 * a Host header must be localhost, an IP address, or a name in query_allowed_hosts: a page that points a name of its own at
   127.0.0.1 (DNS rebinding) gets 421;
 * a request that a page of another site made in the background (Sec-Fetch-Site: cross-site) gets 403 unless the page's
-  origin is in query_cors_origins; following a link to an answer stays possible;
+  origin is in query_cors_origins, and so does a form that it posts; following a link to an answer stays possible;
 * the query string has a length.
 """
 
@@ -48,18 +48,18 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        refused = refusal(Headers(scope=scope), scope["query_string"], self.config)
+        refused = refusal(scope["method"], Headers(scope=scope), scope["query_string"], self.config)
         await (response_of(refused) if refused else self.app)(scope, receive, send_safely)
 
 
-def refusal(headers: Headers, query_string: bytes, config: QueryConfig) -> QueryError | None:
+def refusal(method: str, headers: Headers, query_string: bytes, config: QueryConfig) -> QueryError | None:
     """Why the request is refused, or None."""
     if not host_is_allowed(headers.get("host", ""), config.query_allowed_hosts):
         return MisdirectedHost(
             "This service does not go by the name in the request's Host header.",
             hint="Use localhost or an IP address, or add the name to query_allowed_hosts.",
         )
-    if is_foreign(headers, config.query_cors_origins):
+    if is_foreign(method, headers, config.query_cors_origins):
         return ForbiddenOrigin(
             "A page of another site may not ask here.", hint="Add its origin to query_cors_origins to allow it."
         )
@@ -97,8 +97,9 @@ def host_name(host: str) -> str | None:
     return name.lower().rstrip(".") or None
 
 
-def is_foreign(headers: Headers, origins: tuple[str, ...]) -> bool:
-    """Whether a browser says that another site's page makes this request in the background."""
-    if headers.get("sec-fetch-site") != "cross-site" or headers.get("sec-fetch-mode") == "navigate":
+def is_foreign(method: str, headers: Headers, origins: tuple[str, ...]) -> bool:
+    """Whether a browser says that another site's page makes this request in the background, or posts a form of its own."""
+    follows_link = headers.get("sec-fetch-mode") == "navigate" and method in ("GET", "HEAD")
+    if headers.get("sec-fetch-site") != "cross-site" or follows_link:
         return False
     return "*" not in origins and headers.get("origin") not in origins

@@ -14,6 +14,7 @@ from sonde.query.config import QueryConfig
 from sonde.query.cursor import Cursor, decode, digest
 from sonde.query.errors import InvalidParameter
 from sonde.query.filters import Filter
+from sonde.query.prometheus.running import Evaluations
 from sonde.query.reader import Gate, Reader
 from sonde.query.times import TIME_HINT, TimeRange, time_range
 from sonde.storage.store import Store
@@ -113,6 +114,9 @@ class ServiceParts:
     cluster: str | None
     questions: Gate
     exports: Gate
+    evaluations: Evaluations
+    lookups: Evaluations
+    """What asks the store alone: it does not wait behind evaluations, which take longer."""
 
 
 def parts_of(request: Request) -> ServiceParts:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sonde.query.filters import Filter
 from sonde.query.promql.labels import NAME, values_of
+from sonde.query.promql.quoting import is_utf8
 from sonde.query.promql.regex import matched_values
 from sonde.query.promql.syntax import Matcher, MatchOp
 
@@ -35,6 +36,9 @@ def accepts_absence(matcher: Matcher) -> bool:
 
 def literals(matcher: Matcher) -> list[str] | None:
     """The values a matcher may accept, where they are few and known; a `;` may come from joined values."""
+    if not is_utf8(matcher.value):
+        # No stored value is that: there is nothing to tell the store.
+        return None
     if matcher.op is MatchOp.EQUAL and ";" not in matcher.value:
         return [matcher.value]
     if matcher.op is MatchOp.REGEX and _LITERALS.fullmatch(matcher.value):

@@ -101,6 +101,11 @@ def rune(character: str) -> str:
     return "'" + ("\\'" if character == "'" else '"' if character == '"' else escaped(character)) + "'"
 
 
+def is_utf8(text: str) -> bool:
+    """Whether all of its bytes are: no lone surrogate stands for one that is not."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 LEGACY_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 LEGACY_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 

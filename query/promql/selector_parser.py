@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sonde.query.promql.cursor import Cursor
 from sonde.query.promql.lexer import IDENTIFIER, KEYWORDS, METRIC_IDENTIFIER, STRING, Token
-from sonde.query.promql.quoting import quote
+from sonde.query.promql.quoting import is_utf8, quote
 from sonde.query.promql.regex import BadPattern, compiled
 from sonde.query.promql.syntax import Matcher, MatchOp, Span
 
@@ -42,7 +42,7 @@ def _grouping_label(cursor: Cursor) -> str:
 
 def is_label_name(name: str) -> bool:
     """Any text is, if it is UTF-8 and not empty."""
-    return bool(name) and not any("\ud800" <= character <= "\udfff" for character in name)
+    return bool(name) and is_utf8(name)
 
 
 def label_matchers(cursor: Cursor) -> tuple[tuple[Matcher, ...], Span]:
