@@ -86,7 +86,8 @@ def custom_histograms(points: Points, rows: range, metric: Metric) -> list[Histo
     codes = np.fromiter((known.setdefault(one.tobytes(), len(known)) for one in bounds), np.int64, len(rows))
     for members in alike(points, rows, codes):
         places, within, items = flat(columns["bucket_counts"], members)
-        positive, nothing = populated(places, within, number(items, metric)), populated(*[np.zeros(0, np.int64)] * 3)
+        positive = populated(places, within, number(items, metric))
+        nothing = FlatBuckets(places[:0], within[:0], no_counts())
         heads = heads_of(columns, members, np.zeros(len(members)), metric)
         values = bounds[int(members[0]) - rows.start]
         fill(found, block_of(CUSTOM_SCHEMA, 0.0, values, heads, nothing, positive), members - rows.start, metric)
@@ -160,11 +161,10 @@ def accumulated(points: Points, rows: range, deltas: list[Histogram | None]) -> 
     for _, day in groupby(zip(rows, deltas, strict=True), lambda pair: points.times[pair[0]] // DAY_MS):
         found = [histogram for _, histogram in day]
         counted = [histogram for histogram in found if histogram is not None]
-        block = together(counted) if counted else None
-        totals = iter(range(len(counted)))
-        if block is not None:
-            block = Block(block.layout, np.cumsum(block.numbers, axis=0))
-        for histogram in found:
-            missing = histogram is None or block is None
-            totalled.append(None if missing else block.histogram(next(totals), CounterReset.UNKNOWN))
+        totals: Iterator[Histogram] = iter(())
+        if counted:
+            block = together(counted)
+            running = Block(block.layout, np.cumsum(block.numbers, axis=0))
+            totals = (running.histogram(row, CounterReset.UNKNOWN) for row in range(len(counted)))
+        totalled += [None if histogram is None else next(totals) for histogram in found]
     return totalled
