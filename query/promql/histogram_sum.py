@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts
+from sonde.query.promql.histogram_block import SparseRows
 from sonde.query.promql.histogram_cells import Cells, Combined, Matrix, Runs, combine
+from sonde.query.promql.histogram_kernels import sum_rows
 from sonde.query.promql.values import Bools, Floats, Ints
 
 _HINTS = tuple(CounterReset)
@@ -85,6 +87,11 @@ def _means(numbers: Matrix, runs: Runs) -> Counts:
 
 def _compensated(numbers: Matrix, runs: Runs) -> tuple[Counts, Counts]:
     """Sum, and what rounding took from it: (cells, w) each."""
+    if not isinstance(numbers, SparseRows):
+        total = np.zeros((len(runs.cells), numbers.shape[1]))
+        lost = np.zeros_like(total)
+        sum_rows(np.ascontiguousarray(numbers), runs.rows, runs.offsets, total, lost)
+        return total, lost
     total = numbers[runs.firsts]
     compensation = np.zeros_like(total)
     with np.errstate(over="ignore", invalid="ignore"):
