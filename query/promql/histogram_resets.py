@@ -5,7 +5,7 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from sonde.query.promql.histogram import SUM, CounterReset, Counts, Histogram
@@ -50,24 +50,26 @@ def _compared(histograms: Objects, pairs: Ints) -> Bools:
     _, codes = kinds_of(pool)
     found = np.zeros(len(pairs), bool)
     alike = codes[later] == codes[earlier]
+    sizes = np.fromiter((len(histogram.numbers) for histogram in pool), np.int64, len(pool))
     for code in np.unique(codes[later][alike]):
-        for where in _parts(pool, earlier, later, np.flatnonzero(alike & (codes[later] == code))):
-            numbers = pack([pool[at] for at in np.concatenate([earlier[where], later[where]])]).numbers
-            found[where] = _fell(numbers[len(where) :], numbers[: len(where)])
+        where = np.flatnonzero(alike & (codes[later] == code))
+        for part in np.array_split(where, 1 + int(sizes[later[where]].sum()) // CHUNK_NUMBERS):
+            _compare(pool, earlier, later, part, found)
     for at in np.flatnonzero(~alike):
         found[at] = is_reset(pool[later[at]], pool[earlier[at]])
     return found
 
 
-def _parts(pool: Sequence[Histogram], earlier: Ints, later: Ints, where: Ints) -> Iterator[Ints]:
-    """Pairs of one kind in parts that are packed together: not too many, and with buckets in common."""
-    pairs = [pool[at] for at in np.concatenate([earlier[where], later[where]])]
-    numbers = sum(len(histogram.numbers) for histogram in pairs)
-    if len(where) > 1 and (numbers > 2 * CHUNK_NUMBERS or mostly_empty(pairs)):
+def _compare(pool: Sequence[Histogram], earlier: Ints, later: Ints, where: Ints, found: Bools) -> None:
+    """Writes to `found` about the pairs `where`, of one kind; in halves where they have few buckets in common."""
+    rows, places = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
+    histograms = [pool[row] for row in rows]
+    if len(where) > 1 and mostly_empty(histograms):
         for half in np.array_split(where, 2):
-            yield from _parts(pool, earlier, later, half)
-    else:
-        yield where
+            _compare(pool, earlier, later, half, found)
+        return
+    numbers = pack(histograms).numbers
+    found[where] = _fell(numbers[places[len(where) :]], numbers[places[: len(where)]])
 
 
 def _fell(current: Counts, previous: Counts) -> Bools:
