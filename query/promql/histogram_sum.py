@@ -8,7 +8,7 @@ import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts
 from sonde.query.promql.histogram_block import SparseRows
 from sonde.query.promql.histogram_cells import Cells, Combined, Matrix, Runs, combine
-from sonde.query.promql.histogram_kernels import sum_rows
+from sonde.query.promql.histogram_kernels import sum_rows, weigh_rows
 from sonde.query.promql.values import Bools, Floats, Ints
 
 _HINTS = tuple(CounterReset)
@@ -37,6 +37,9 @@ def weighted(
 
     def kernel(numbers: Matrix, runs: Runs) -> Counts:
         total = np.zeros((len(runs.cells), numbers.shape[1]))
+        if not isinstance(numbers, SparseRows):
+            weigh_rows(np.ascontiguousarray(numbers), runs.rows, runs.offsets, runs.starts, weights, total)
+            return total * factors[runs.cells][:, np.newaxis]
         for alive, rows, places in runs.by_rank():
             weight = weights[places][:, np.newaxis]
             total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
