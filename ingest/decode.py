@@ -1,9 +1,10 @@
-"""From request bodies to columns: join, scan, allocate exactly, fill.
+"""From request bodies to columns: join, count, allocate exactly, fill.
 
 Protobuf merges repeated fields, so the bodies of many requests, one after another, are one buffer that the kernels walk once;
 where each ends is kept beside it, so that no body's last field can reach into the next. Every body was accepted by `scan`
-when it was received. It is scanned again here, to count what to allocate and to reach the same verdicts, and because the fill
-kernels trust every byte: nothing that a disk may have changed goes before them unproven.
+when it was received. What to allocate is what that scan counted, where the frames say so under this start's signature and over
+the hash of these very bytes (counts.py). Else all is scanned again: the fill kernels trust every byte, so nothing goes before
+them unproven.
 """
 
 from __future__ import annotations
@@ -45,13 +46,24 @@ LEAST_RECORD = 2
 """Bytes of the shortest record, an empty one: its tag and length."""
 
 
-def decode(signal: Signal, bodies: Sequence[Body], received_unix_nano: Sequence[int], limits: Limits) -> Decoded:
+def decode(
+    signal: Signal,
+    bodies: Sequence[Body],
+    received_unix_nano: Sequence[int],
+    limits: Limits,
+    counted: I64 | None = None,
+) -> Decoded:
     """The columns of all records of `bodies` that `limits` keep; body i was received at received_unix_nano[i].
 
-    Malformed where a body is not what scan had accepted.
+    `counted`: the tally of exactly these bodies, proven (counts.total); without it they are scanned. Malformed where a body is
+    not what scan had accepted.
     """
     received = np.array(received_unix_nano, np.int64)
     length = sum(map(len, bodies))
+    if counted is not None:
+        buffer, ends = join(bodies, int(counted[t.ARENA]))
+        kept = np.full(counted[t.SEEN], t.NO_REASON, np.uint8)
+        return DECODERS[signal](buffer, ends, received, counted, kept, length)
     tally, verdicts, buffer, ends = judged(signal, bodies, received, limits, length // USUAL_TEXT + 4096)
     if tally[t.REPEATED]:
         bodies = [whole(signal, body, limits) for body in bodies]

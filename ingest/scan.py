@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sonde.ingest import tally as t
+from sonde.ingest.counts import counts_of
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits, Reason
 from sonde.ingest.scan_logs import scan_logs
@@ -58,11 +59,13 @@ WHAT_TO_DO = {
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a body holds. `rejected` is indexed by Reason; `first_rejected` is a byte offset, -1 where all are kept."""
+    """What a body holds. `rejected` is indexed by Reason; `first_rejected` is a byte offset, -1 where all are kept; `counts` spare
+    the decoder a scan of its own (counts.py), where they are not empty."""
 
     records: int
     rejected: tuple[int, ...]
     first_rejected: int = -1
+    counts: bytes = b""
 
     @property
     def rejected_total(self) -> int:
@@ -75,9 +78,9 @@ class Scan:
 
 def scan(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> Scan:
     """Check one request. Malformed, with the byte offset and what stands there, where it is not one."""
-    tally = survey(signal, body, limits, received_unix_nano)
+    tally, counts = survey(signal, body, limits, received_unix_nano)
     rejected = tally[t.REJECTED : t.REJECTED + len(Reason)]
-    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]))
+    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]), counts)
 
 
 def explain(found: Scan, signal: Signal) -> str:
@@ -96,13 +99,14 @@ def explain(found: Scan, signal: Signal) -> str:
     )
 
 
-def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> I64:
-    """The tally of one body; where singular messages repeat in it, of what it means once they are merged."""
+def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> tuple[I64, bytes]:
+    """The tally of one body, and its `counts`; where singular messages repeat in it, the tally of what it means once they are
+    merged, and no counts."""
     tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
-    if tally[t.REPEATED]:
-        body = merged(signal, body)
-        tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
-    return tally
+    if not tally[t.REPEATED]:
+        return tally, counts_of(signal, tally)
+    body = merged(signal, body)
+    return walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits), b""
 
 
 def walk(
