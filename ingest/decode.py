@@ -20,6 +20,7 @@ from sonde.ingest.dimensions import Announcer, Told
 from sonde.ingest.limits import Limits
 from sonde.ingest.logs import decode_logs
 from sonde.ingest.metrics import decode_metrics
+from sonde.ingest.regions import room_for_text
 from sonde.ingest.scan import Body, merged, walk
 from sonde.ingest.signals import Signal
 from sonde.ingest.traces import decode_traces
@@ -41,7 +42,7 @@ USUAL_TEXT = 16
 """Room for JSON text that most batches do with, as a part of their length; the others are joined again."""
 SMALL_BODY = 4096
 """Bytes below which bodies are better joined by Python than one by one."""
-JOINED = Reused(np.uint8)
+JOINED = Reused(np.uint8, largest_bytes=128 << 20)
 LEAST_RECORD = 2
 """Bytes of the shortest record, an empty one: its tag and length."""
 
@@ -69,23 +70,26 @@ def decode(
         bodies = [whole(signal, body, limits) for body in bodies]
         length = sum(map(len, bodies))
         tally, verdicts, buffer, ends = judged(signal, bodies, received, limits, int(tally[t.ARENA]))
-    if tally[t.ARENA] > len(buffer) - length:
+    if room_for_text(length, int(tally[t.ARENA])) > len(buffer) - length:
         buffer, ends = join(bodies, int(tally[t.ARENA]))
     return DECODERS[signal](buffer, ends, received, tally, verdicts, length)
 
 
-def judged(signal: Signal, bodies: Sequence[Body], received: I64, limits: Limits, room: int) -> tuple[I64, U8, U8, I64]:
-    """(tally, verdicts, buffer, ends) of the bodies joined, with `room` bytes for JSON text behind them."""
-    buffer, ends = join(bodies, room)
-    verdicts = np.empty(len(buffer) // LEAST_RECORD + 1, np.uint8)
-    return walk(signal, buffer[: len(buffer) - room], ends, received, limits, verdicts), verdicts, buffer, ends
+def judged(
+    signal: Signal, bodies: Sequence[Body], received: I64, limits: Limits, arena: int
+) -> tuple[I64, U8, U8, I64]:
+    """(tally, verdicts, buffer, ends) of the bodies joined, with room for packed texts and `arena` bytes of JSON text."""
+    buffer, ends = join(bodies, arena)
+    length = int(ends[-1]) if len(ends) else 0
+    verdicts = np.empty(length // LEAST_RECORD + 1, np.uint8)
+    return walk(signal, buffer[:length], ends, received, limits, verdicts), verdicts, buffer, ends
 
 
-def join(bodies: Sequence[Body], room: int) -> tuple[U8, I64]:
-    """The bodies in one buffer with `room` bytes behind them, and where each ends."""
+def join(bodies: Sequence[Body], arena: int) -> tuple[U8, I64]:
+    """The bodies in one buffer, with room for packed texts and `arena` bytes of JSON text behind them, and where each ends."""
     ends = np.cumsum([len(body) for body in bodies], dtype=np.int64)
     total = int(ends[-1]) if len(bodies) else 0
-    buffer: U8 = JOINED.take(total + room)
+    buffer: U8 = JOINED.take(total + room_for_text(total, arena))
     target, at = buffer.data, 0
     if total < len(bodies) * SMALL_BODY:
         target[:total] = b"".join(bodies)
