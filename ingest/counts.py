@@ -1,9 +1,9 @@
 """What the door's scan counted of a request, kept in its frame so that the decoder need not scan the same bytes again.
 
-    counts  = signal kernels entry*     signed (signature.py); nothing where a record was refused or a singular field repeats
+    counts  = signal kernels count*     signed (signature.py); nothing where a record was refused or a singular field repeats
     signal  = uint8: its place in `Signal`
     kernels = 8 bytes: which scan it was, a digest of its source
-    entry   = (place uint8, count uint32), of the tally (tally.py) what is not zero
+    count   = uint32: of the tally (tally.py) what stands at PLACES, without the zero bytes at the end
 
 The fill kernels trust every byte and every count, so counts are taken only from the processes of this start of sonde, of the very
 scan that belongs to the kernels at work here. A segment from before a restart, from another version or another hand is scanned.
@@ -21,36 +21,33 @@ from sonde.ingest.signals import Signal
 from sonde.ingest.signature import claim_of
 from sonde.storage.columns import I64
 
-ENTRY = np.dtype([("place", "u1"), ("count", "<u4")])
-PLACES = np.array([t.SEEN, t.ARENA, t.RESOURCES, t.SCOPES, *range(t.OWN, t.DIMENSIONS)], np.uint8)
+PLACES = np.array([t.SEEN, t.ARENA, t.RESOURCES, t.SCOPES, *range(t.OWN, t.DIMENSIONS)], np.int64)
 """What the decoder reads of a tally in which every record is kept and nothing repeats."""
+COUNT = np.dtype("<u4")
+LENGTH = len(PLACES) * COUNT.itemsize
+MOST = 0xFFFF_FFFF
+"""Of JSON text; of anything else there are fewer than bytes in the request, whose length has as many bits."""
 HEADS = {signal: bytes([place]) + bytes.fromhex(stamp(t.__file__))[:8] for place, signal in enumerate(Signal)}
 """Of the kernels as they are loaded: a receiver that is started again during an upgrade runs others than the writer."""
 
 
 def counts_of(signal: Signal, tally: I64) -> bytes:
     """The counts, yet to be signed; b"" where the decoder has to scan."""
-    if tally[t.ACCEPTED] != tally[t.SEEN] or tally[t.REPEATED]:
+    if tally[t.ACCEPTED] != tally[t.SEEN] or tally[t.REPEATED] or tally[t.ARENA] > MOST:
         return b""
-    counted = tally[PLACES]
-    if counted.max() > 0xFFFF_FFFF:
-        return b""
-    (present,) = counted.nonzero()
-    entries = np.empty(len(present), ENTRY)
-    entries["place"], entries["count"] = PLACES[present], counted[present]
-    return HEADS[signal] + entries.tobytes()
+    return HEADS[signal] + tally[PLACES].astype(COUNT).tobytes().rstrip(b"\0")
 
 
 def total(signal: Signal, frames: Iterable[Frame]) -> I64 | None:
     """The tally of all these requests, or None where one of them has no counts, or none to rely on."""
     head = HEADS[signal]
-    entries = []
+    counts = []
     for frame in frames:
         claim = claim_of(bytes(frame.counts), frame.identity, frame.body_length)
         if claim is None or not claim.startswith(head):
             return None
-        entries.append(claim[len(head) :])
-    found = np.frombuffer(b"".join(entries), ENTRY)
-    tally = np.bincount(found["place"], found["count"], t.SIZE).astype(np.int64)
-    tally[t.ACCEPTED], tally[t.FIRST_REJECTED] = tally[t.SEEN], -1
+        counts.append(claim[len(head) :].ljust(LENGTH, b"\0"))
+    tally = t.new_tally()
+    tally[PLACES] = np.frombuffer(b"".join(counts), COUNT).reshape(-1, len(PLACES)).sum(0, np.int64)
+    tally[t.ACCEPTED] = tally[t.SEEN]
     return tally

@@ -123,8 +123,9 @@ def walk(
     """
     tally = t.new_tally()
     tally[t.VERDICTS] = len(verdicts)
-    buffer = buffer.view()
-    buffer.flags.writeable = False  # one type of buffer, so that numba compiles once
+    if buffer.flags.writeable:
+        buffer = buffer.view()
+        buffer.flags.writeable = False  # one type of buffer, so that numba compiles once
     stopped = SCANNERS[signal](
         buffer,
         np.asarray(ends, np.int64),
