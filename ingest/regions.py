@@ -37,7 +37,7 @@ LAST_SYMBOL = ARENA_END + 2
 SEED = ARENA_END + 3
 PLAN = ARENA_END + 4
 
-SYMBOL_FIELDS = 4
+SYMBOL_FIELDS = 3
 MOST_SLOTS = 1 << 15
 SLACK = 64
 """Bytes behind the packed texts that may be written, and behind the requests that may be read."""

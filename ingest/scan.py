@@ -20,7 +20,7 @@ from sonde.ingest.counts import counts_of
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits, Reason
 from sonde.ingest.scan_logs import scan_logs
-from sonde.ingest.scan_metrics import scan_metrics
+from sonde.ingest.scan_metrics import DEEPEST, scan_metrics
 from sonde.ingest.scan_traces import scan_traces
 from sonde.ingest.signals import Signal
 from sonde.ingest.wire import failure
@@ -28,11 +28,12 @@ from sonde.storage.columns import I64, U8
 
 Body: TypeAlias = "bytes | bytearray | memoryview"
 
-SCANNERS: dict[Signal, Callable[..., int]] = {
-    Signal.TRACES: scan_traces,
-    Signal.METRICS: scan_metrics,
-    Signal.LOGS: scan_logs,
+SCANNERS: dict[Signal, tuple[Callable[..., int], int]] = {
+    Signal.TRACES: (scan_traces, t.DEEPEST),
+    Signal.METRICS: (scan_metrics, DEEPEST),
+    Signal.LOGS: (scan_logs, t.DEEPEST),
 }
+"""With the nesting of AnyValue beyond which the C parser gives up."""
 REQUESTS: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
@@ -126,11 +127,12 @@ def walk(
     if buffer.flags.writeable:
         buffer = buffer.view()
         buffer.flags.writeable = False  # one type of buffer, so that numba compiles once
-    stopped = SCANNERS[signal](
+    scanner, deepest = SCANNERS[signal]
+    stopped = scanner(
         buffer,
         np.asarray(ends, np.int64),
         np.asarray(received_unix_nano, np.int64),
-        t.limits_array(limits),
+        t.limits_array(limits, deepest),
         tally,
         verdicts,
         t.new_frames(),

@@ -6,8 +6,8 @@ serves all columns of a batch: it knows `SLOTS` / 2 texts at most. A text that c
 hashes is too long, gets a symbol of its own once more; the encoder accepts that, so texts made to collide cost a bounded number
 of comparisons and some dictionary bytes.
 
-A symbol is FIELDS words in region SYMBOLS: where its text starts in the buffer, its length, its hash, and the one that followed.
-Symbol 0 is the empty text. Texts must end eight bytes before the buffer does.
+A symbol is SYMBOL_FIELDS words in region SYMBOLS: where its text starts in the buffer, its length, and the symbol that followed.
+Symbol 0 is the empty text. A slot has the upper half of the hash above the symbol. Texts end eight bytes before the buffer does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from sonde.ingest.kernel import inline, kernel, out_of_line
 from sonde.ingest.regions import CAPACITY, FILLED, LAST_SYMBOL, SEED, SLOTS, SYMBOL_FIELDS, SYMBOLS
 from sonde.ingest.wire import fixed64_at
 
-START, LENGTH, HASH, NEXT = range(SYMBOL_FIELDS)
+START, LENGTH, NEXT = range(SYMBOL_FIELDS)
 PROBES = 16
 """Longest walk in the table."""
+LOW = 0xFFFF_FFFF
 
 
 @inline
@@ -46,19 +47,17 @@ def look_up(buf: Any, start: int, stop: int, out: Any, plan: Any) -> Any:
     hashed = np.int64(text_hash(buf, start, stop, plan[SEED]))
     slot = hashed & mask
     found, free = 0, -1
+    mark = hashed & ~LOW
     for _ in range(PROBES):
         there = out[slots + slot]
         if there == 0:
             free = slots + slot
             break
-        at = symbols + there * SYMBOL_FIELDS
-        if (
-            out[at + HASH] == hashed
-            and out[at + LENGTH] == stop - start
-            and same_text(buf, out[at + START], start, stop - start)
-        ):
-            found = there
-            break
+        if there & ~LOW == mark:
+            at = symbols + (there & LOW) * SYMBOL_FIELDS
+            if out[at + LENGTH] == stop - start and same_text(buf, out[at + START], start, stop - start):
+                found = there & LOW
+                break
         slot = (slot + 1) & mask
     if found == 0 and start < stop:
         found = plan[FILLED + SYMBOLS]
@@ -66,10 +65,9 @@ def look_up(buf: Any, start: int, stop: int, out: Any, plan: Any) -> Any:
         at = symbols + found * SYMBOL_FIELDS
         out[at + START] = start
         out[at + LENGTH] = stop - start
-        out[at + HASH] = hashed
         out[at + NEXT] = 0
         if free >= 0 and 2 * found <= mask:
-            out[free] = found
+            out[free] = mark | found
     out[symbols + plan[LAST_SYMBOL] * SYMBOL_FIELDS + NEXT] = found
     plan[LAST_SYMBOL] = found
     return found
