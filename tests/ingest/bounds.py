@@ -68,7 +68,7 @@ def run() -> None:
         outcomes += Counter(judge(signal, seeds[0][:length]) for length in range(0, len(seeds[0]), 7))
         outcomes += Counter(judge(signal, mutated(rng, rng.choice(seeds))) for _ in range(MUTANTS))
         print(signal, dict(outcomes))
-        assert set(outcomes) == {"refused", "kept", "kept, counted"}
+        assert {"refused", "kept, counted"} <= set(outcomes)
 
 
 if __name__ == "__main__":
