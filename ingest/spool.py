@@ -54,6 +54,7 @@ class _Request:
     received_unix_nano: int
     records: int
     rejected: Sequence[int]
+    counts: bytes
     future: Future[None] | asyncio.Future[None]
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -119,17 +120,17 @@ class SpoolWriter:
         received_unix_nano: int,
         records: int,
         rejected: Sequence[int] = (),
+        counts: bytes = b"",
     ) -> Future[None]:
         """Spool one request; the future is done when it is synced to disk.
 
-        `body` must not change until then; `records` were accepted and `rejected[reason]` refused. Raises SpoolFull (and
-        so may the future), Malformed for a tenant that is no name. A request refused here is not counted: whoever answers
-        it calls `note_refused`, as for any other refusal.
+        `body` must not change until then; `records` were accepted and `rejected[reason]` refused; `counts` are those of
+        its Scan. Raises SpoolFull (and so may the future), Malformed for a tenant that is no name. A request refused here
+        is not counted: whoever answers it calls `note_refused`, as for any other refusal.
         """
         future: Future[None] = Future()
-        self._enqueue(
-            _Request(Stream(check_tenant(tenant), signal.value), body, received_unix_nano, records, rejected, future)
-        )
+        stream = Stream(check_tenant(tenant), signal.value)
+        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, counts, future))
         return future
 
     async def append_async(
@@ -141,17 +142,18 @@ class SpoolWriter:
         received_unix_nano: int,
         records: int,
         rejected: Sequence[int] = (),
+        counts: bytes = b"",
     ) -> None:
         """`append` for asyncio. Each loop is woken once a group, however many of its requests the group answers."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         stream = Stream(check_tenant(tenant), signal.value)
-        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, future, loop))
+        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, counts, future, loop))
         await future
 
     def _enqueue(self, request: _Request) -> None:
         if not request.records:
-            request.body = b""  # nothing in it is kept, so it need not be
+            request.body = request.counts = b""  # nothing in it is kept, so it need not be
         size = len(request.body)
         if size > MAX_BODY_BYTES:
             raise TooLarge(
@@ -251,7 +253,7 @@ class SpoolWriter:
             except OSError as error:
                 answers.refuse([request], error)
                 continue
-            segment.stage(request.body, request.received_unix_nano, request.records, request.rejected)
+            segment.stage(request.body, request.received_unix_nano, request.records, request.rejected, request.counts)
             staged.setdefault(segment, []).append(request)
             self._retire_if_full(segment)
         for stream, reasons in refusals.items():

@@ -16,12 +16,14 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from receiving import ask, spooled_in, traces
+from receiving import ask, segments_in, spooled_in, traces
 from sonde.ingest.addresses import CannotListen, bind, parse_address
 from sonde.ingest.config import IngestConfig
+from sonde.ingest.counts import total
 from sonde.ingest.processes import MAX_RESTARTS, ReceiverProcesses
 from sonde.ingest.receiver_process import Orders
 from sonde.ingest.signals import Signal
+from sonde.ingest.tally import SEEN
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -80,6 +82,18 @@ def test_all_receivers_share_the_ports_and_the_spool(tmp_path: Path) -> None:
         assert sorted(request.body for request in spooled) == sorted(bodies)
         assert len({request.receiver for request in spooled}) == 2  # 40 connections never all end at one of them
     assert len(spooled_in(tmp_path)) == 40
+
+
+def test_the_counts_of_every_receiver_are_taken(tmp_path: Path) -> None:
+    """They are signed with this process's key, which came with the orders; so the writer here need not scan again."""
+    with running(tmp_path) as processes:
+        assert [post(processes, traces(name=f"request-{number}")) for number in range(20)] == [200] * 20
+    segments = list(segments_in(tmp_path))
+    assert segments
+    for contents in segments:
+        tally = total(Signal.TRACES, contents.frames)
+        assert tally is not None
+        assert tally[SEEN] == contents.tally.accepted.records
 
 
 def test_a_receiver_that_is_killed_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
