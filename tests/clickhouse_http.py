@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import chdb
+from ports import quiet_port
 
 USER, PASSWORD = "tester", "open sesame"
 TRANSPORT = {
@@ -209,57 +210,51 @@ class Gate:
 
     def __init__(self, host: str, port: int) -> None:
         self.target = (host, port)
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._opened: object | None = None
-        """What tells this time of being open from the next; None while shut."""
+        self.port = quiet_port()
+        self._listener: socket.socket | None = None
         self._pairs: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.open()
 
     def open(self) -> None:
         """Let connections through (again)."""
-        with self._lock:
-            if self._opened:
-                return
-            self._opened = object()
-        self._listener.listen()
-        self._accepting = threading.Thread(target=self._accept, args=(self._opened,), daemon=True)
-        self._accepting.start()
+        if self._listener is not None:
+            return
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen()
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def shut(self) -> None:
         """Refuse new connections and break those there are."""
         with self._lock:
-            self._opened = None
+            listener, self._listener = self._listener, None
             broken, self._pairs = self._pairs, set()
-        with contextlib.suppress(OSError):  # it listens no more, and keeps its port
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepting.join()
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         for one in broken:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Shut for good."""
-        self.shut()
-        self._listener.close()
-
-    def _accept(self, opened: object) -> None:
-        while self._opened is opened:
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
             try:
-                near, _ = self._listener.accept()
+                near, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._forward, args=(near, opened), daemon=True).start()
+            threading.Thread(target=self._forward, args=(near, listener), daemon=True).start()
 
-    def _forward(self, near: socket.socket, opened: object) -> None:
+    def _forward(self, near: socket.socket, listener: socket.socket) -> None:
         """Carry bytes both ways until one side ends."""
         with near, contextlib.suppress(OSError), socket.create_connection(self.target) as far:
             for one in (near, far):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
-                if self._opened is not opened:  # it was shut meanwhile
+                if self._listener is not listener:  # it was shut meanwhile
                     return
                 self._pairs |= {near, far}
             other = {near: far, far: near}

@@ -73,7 +73,7 @@ def gate(server_url: str) -> Iterator[Gate]:
     parts = urlsplit(server_url)
     gate = Gate(parts.hostname or "", parts.port or 8123)
     yield gate
-    gate.close()
+    gate.shut()
 
 
 @pytest.fixture

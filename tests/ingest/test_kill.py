@@ -6,14 +6,12 @@ exactly once, what the views made of them adds up, and the ledger closes.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import itertools
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from ports import quiet_port
 from sonde.ingest.accounts import Count, Stream
 from sonde.ingest.ledger import read_ledger
 
@@ -45,15 +44,6 @@ for table, column in (("spans", "hex(span_id)"), ("logs", "body")):
 found["views"] = store.rows("SELECT sum(spans) AS n FROM trace_ranges")[0]["n"]
 print(json.dumps(found))
 """
-
-
-def quiet_port() -> int:
-    """A free port that the system gives to nobody who does not name it: it must stay free while the server is down."""
-    first_given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(10_000, first_given_out)))
-            return int(probe.getsockname()[1])
 
 
 class Server:
