@@ -172,6 +172,7 @@ class Visit:
             received_unix_nano=received,
             records=found.accepted,
             rejected=found.rejected,
+            room=found.room,
         )
         if not found.rejected_total:
             return Accepted()

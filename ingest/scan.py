@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from sonde.ingest import tally as t
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits, Reason
+from sonde.ingest.room import check_room, room_of
 from sonde.ingest.scan_logs import scan_logs
 from sonde.ingest.scan_metrics import scan_metrics
 from sonde.ingest.scan_traces import scan_traces
@@ -63,6 +64,8 @@ class Scan:
     records: int
     rejected: tuple[int, ...]
     first_rejected: int = -1
+    room: int = 0
+    """Bytes that its columns will take (room.py)."""
 
     @property
     def rejected_total(self) -> int:
@@ -74,10 +77,11 @@ class Scan:
 
 
 def scan(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> Scan:
-    """Check one request. Malformed, with the byte offset and what stands there, where it is not one."""
+    """Check one request. Malformed, with the byte offset and what stands there, where it is not one; TooLarge where its columns
+    would take too much memory."""
     tally = survey(signal, body, limits, received_unix_nano)
     rejected = tally[t.REJECTED : t.REJECTED + len(Reason)]
-    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]))
+    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]), room_of(tally))
 
 
 def explain(found: Scan, signal: Signal) -> str:
@@ -99,6 +103,7 @@ def explain(found: Scan, signal: Signal) -> str:
 def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> I64:
     """The tally of one body; where singular messages repeat in it, of what it means once they are merged."""
     tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
+    check_room(tally)  # before objects are made of it
     if tally[t.REPEATED]:
         body = merged(signal, body)
         tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)

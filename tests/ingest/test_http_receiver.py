@@ -40,6 +40,7 @@ from sonde.ingest.accounts import UNKNOWN
 from sonde.ingest.errors import SpoolFull
 from sonde.ingest.limits import Limits
 from sonde.ingest.signals import Signal
+from sonde.ingest.status import varint
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -241,6 +242,42 @@ REFUSED: list[tuple[str, str, str, bytes, dict[str, str], int, int, str]] = [
     ("brotli", "POST", "/v1/traces", b"x", {**PROTOBUF, "Content-Encoding": "br"}, 415, 3, "Content-Encoding 'br'"),
     ("tenant header", "POST", "/v1/traces", traces(), {**PROTOBUF, "X-Sonde-Tenant": "acme"}, 401, 16, "X-Sonde-Tenant"),
 ]  # fmt: skip
+
+
+def field(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def crowd(signal: Signal, records: int) -> bytes:
+    """A request of so many records that say nothing, 2 bytes each."""
+    metric = field(2, field(1, b"m") + field(5, b"\x0a\x00" * records))
+    return field(1, field(2, metric if signal is Signal.METRICS else b"\x12\x00" * records))
+
+
+@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("repeated", [False, True])
+def test_records_beyond_what_memory_holds_are_refused_at_the_door(
+    signal: Signal, repeated: bool, tmp_path: Path
+) -> None:
+    """6 KB of gzip that would be a gigabyte in columns; as a resource in two parts it would be objects first."""
+    body = crowd(signal, 3_000_000) + (field(1, b"\x0a\x00\x0a\x00") if repeated else b"")
+    with running(tmp_path) as up:
+        answer = up.post(f"/v1/{signal.value}", gzip.compress(body, 1), {**PROTOBUF, "Content-Encoding": "gzip"})
+        assert answer.status == 413
+        assert "3000000 records" in status_in(answer).message
+        assert up.spooled() == []
+        assert up.rejected() == {("default", signal.value, "too_large"): 1}
+
+
+def test_a_header_on_two_lines_is_one(shared: Running) -> None:
+    lines = b"Content-Encoding: gzip\r\nContent-Encoding: identity\r\n"
+    body = gzip.compress(traces())
+    answer = raw(shared, HEAD + lines + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    lines = b"Content-Encoding: deflate\r\nContent-Encoding: gzip\r\n"
+    answer = raw(shared, HEAD + lines + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 415 ")
+
 
 EXTRA_HEADER = {
     401: ("www-authenticate", 'Bearer realm="sonde"'),

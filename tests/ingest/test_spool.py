@@ -361,6 +361,24 @@ def test_a_full_disk_refuses_and_recovers(small_disk: Path):
     assert total(tally.rejected.values()) == Count(1, 1)
 
 
+def test_an_error_while_segments_are_sealed_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    spool = SpoolWriter(tmp_path, segment_age_seconds=0.001)
+    tried = threading.Event()
+
+    def broken(*_: object) -> None:
+        tried.set()
+        raise PermissionError("the folder is not ours any more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolWriter, "_seal", broken)
+        put(spool, b"before").result(PATIENCE)
+        assert tried.wait(PATIENCE)
+        put(spool, b"meanwhile").result(PATIENCE)
+    put(spool, b"after").result(PATIENCE)
+    spool.close()
+    assert kept_in(spool.folder) == [b"before", b"meanwhile", b"after"]
+
+
 def test_an_error_of_our_own_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spool = SpoolWriter(tmp_path, segment_bytes=1_000)
     put(spool, b"before").result(PATIENCE)

@@ -124,6 +124,18 @@ def test_chunks_end_at_a_number_of_records_too(path: Path, monkeypatch: pytest.M
     assert [(chunk.label, chunk.records) for chunk in divided] == [("0", 3), ("1", 2), ("2", 5), ("3", 1)]
 
 
+def test_chunks_end_at_an_amount_of_memory_too(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chunks, "CHUNK_ROOM", 10 << 20)
+    with contextlib.closing(SpoolWriter(path, segment_age_seconds=3600)) as spool:
+        for mib in (6, 4, 1, 30, 0, 9, 1):
+            future = spool.append("default", Signal.TRACES, spans(mib), received_unix_nano=1, records=1, room=mib << 20)
+            future.result(PATIENCE)
+    (file,) = SpoolFolder(path).list()
+    contents = read_segment((SpoolFolder(path).segments / file.name).read_bytes())
+    divided = chunks.chunks_of(chunks.requests_of(contents))
+    assert [[frame.room >> 20 for frame in chunk.frames] for chunk in divided] == [[6, 4], [1], [30], [0, 9, 1]]
+
+
 # -------------------------------------------------------------------- the ordinary way
 
 
