@@ -173,6 +173,7 @@ class Visit:
             records=found.accepted,
             rejected=found.rejected,
             counts=found.counts,
+            room=found.room,
         )
         if not found.rejected_total:
             return Accepted()

@@ -19,6 +19,7 @@ from sonde.ingest import tally as t
 from sonde.ingest.counts import counts_of
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits, Reason
+from sonde.ingest.room import check_room, room_of
 from sonde.ingest.scan_logs import scan_logs
 from sonde.ingest.scan_metrics import DEEPEST, scan_metrics
 from sonde.ingest.scan_traces import scan_traces
@@ -67,6 +68,8 @@ class Scan:
     rejected: tuple[int, ...]
     first_rejected: int = -1
     counts: bytes = b""
+    room: int = 0
+    """Bytes that its columns will take (room.py)."""
 
     @property
     def rejected_total(self) -> int:
@@ -78,10 +81,12 @@ class Scan:
 
 
 def scan(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> Scan:
-    """Check one request. Malformed, with the byte offset and what stands there, where it is not one."""
+    """Check one request. Malformed, with the byte offset and what stands there, where it is not one; TooLarge where its columns
+    would take too much memory."""
     tally, counts = survey(signal, body, limits, received_unix_nano)
     rejected = tally[t.REJECTED : t.REJECTED + len(Reason)]
-    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]), counts)
+    first = int(tally[t.FIRST_REJECTED])
+    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), first, counts, room_of(tally))
 
 
 def explain(found: Scan, signal: Signal) -> str:
@@ -104,6 +109,7 @@ def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) 
     """The tally of one body, and its `counts`; where singular messages repeat in it, the tally of what it means once they are
     merged, and no counts."""
     tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
+    check_room(tally)  # before objects are made of it
     if not tally[t.REPEATED]:
         return tally, counts_of(signal, tally)
     body = merged(signal, body)

@@ -8,7 +8,7 @@ is, and so does any OTLP library.
     segment = frame*                        the first is OPENED; where the owner closed it in order, the last is SEALED
     frame   = head body
     head    = tag(19800, LEN) length        5 bytes; the length of what follows, as a two-byte varint
-              "sond" kind                   4 + 1 bytes, and 3 of padding
+              "sond" kind room              4 + 1 + 3 bytes; room: KiB that the body takes in columns, as estimated (room.py)
               body_length records           uint32 each; records = those accepted
               received_unix_nano            uint64
               identity                      16 bytes: xxh3_128 of the body, zero where there is none
@@ -44,7 +44,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 _TAG = bytes([0xC2, 0xD5, 0x09])
 """Varint of (19 800 << 3) | 2."""
 _MAGIC = b"sond"
-_FIELDS = struct.Struct("<4sB3xIIQ16s")
+_FIELDS = struct.Struct("<4sB3sIIQ16s")
 _CHECKSUM_BYTES = 8
 _PREFIX_BYTES = len(_TAG) + 2
 _FIXED_BYTES = _FIELDS.size + _CHECKSUM_BYTES
@@ -54,6 +54,7 @@ MAX_FRAME_HEAD = _PREFIX_BYTES + _MAX_HEAD
 _REJECTED = struct.Struct("<BI")
 _NO_IDENTITY = bytes(16)
 MAX_BODY_BYTES = 0xFFFF_FFFF
+_MAX_ROOM = 0xFF_FFFF
 TAIL_BYTES = 4096
 """A SEALED frame is found by looking at no more than this many bytes at the end of a file."""
 
@@ -115,6 +116,8 @@ class Frame(NamedTuple):
     received_unix_nano: int
     identity: bytes
     extra: Buffer
+    room: int = 0
+    """Bytes that the body takes in columns, as estimated at the door."""
 
     @property
     def end(self) -> int:
@@ -157,6 +160,7 @@ def encode_head(
     body: Buffer = b"",
     records: int = 0,
     received_unix_nano: int = 0,
+    room: int = 0,
     extra: bytes = b"",
     counts: bytes = b"",
 ) -> bytes:
@@ -170,16 +174,23 @@ def encode_head(
     length = _FIXED_BYTES + len(extra)
     if length > _MAX_HEAD:
         raise ValueError(f"a frame's head holds at most {_MAX_HEAD} bytes, not {length}")
-    fields = _FIELDS.pack(_MAGIC, kind, len(body), records, received_unix_nano, identity)
+    kib = min(-(-room // 1024), _MAX_ROOM).to_bytes(3, "little")
+    fields = _FIELDS.pack(_MAGIC, kind, kib, len(body), records, received_unix_nano, identity)
     checksum = xxhash.xxh3_64_digest(fields + extra, seed)
     return b"".join((_TAG, bytes((0x80 | length & 0x7F, length >> 7)), fields, checksum, extra))
 
 
 def encode_request(
-    seed: int, body: Buffer, received_unix_nano: int, records: int, rejected: Sequence[int], counts: bytes = b""
+    seed: int,
+    body: Buffer,
+    received_unix_nano: int,
+    records: int,
+    rejected: Sequence[int],
+    counts: bytes = b"",
+    room: int = 0,
 ) -> bytes:
     """The head of a REQUEST. `body` is what will be written after it (empty where nothing was accepted); `counts` what the scan
-    counted of it, where the decoder may rely on that (counts.py)."""
+    counted of it, where the decoder may rely on that (counts.py); `room` the bytes that its columns will take (room.py)."""
     reasons = [_REJECTED.pack(reason, count) for reason, count in enumerate(rejected) if count]
     return encode_head(
         Kind.REQUEST,
@@ -187,6 +198,7 @@ def encode_request(
         body=body,
         records=records,
         received_unix_nano=received_unix_nano,
+        room=room,
         extra=bytes([len(reasons)]) + b"".join(reasons) if reasons or counts else b"",
         counts=counts,
     )
@@ -211,14 +223,15 @@ def head_at(buffer: Buffer, offset: int, seed: int) -> Frame | None:
     body_start = fixed + length
     if length < _FIXED_BYTES or len(buffer) < body_start:
         return None
-    magic, kind, body_length, records, received_unix_nano, identity = _FIELDS.unpack_from(buffer, fixed)
+    magic, kind, kib, body_length, records, received_unix_nano, identity = _FIELDS.unpack_from(buffer, fixed)
     checksum_start = fixed + _FIELDS.size
     extra = buffer[fixed + _FIXED_BYTES : body_start]
     covered = bytes(buffer[fixed:checksum_start]) + bytes(extra)
     checksum = bytes(buffer[checksum_start : checksum_start + _CHECKSUM_BYTES])
     if magic != _MAGIC or xxhash.xxh3_64_digest(covered, seed) != checksum:
         return None
-    return Frame(kind, offset, body_start, body_length, records, received_unix_nano, identity, extra)
+    room = int.from_bytes(kib, "little") * 1024
+    return Frame(kind, offset, body_start, body_length, records, received_unix_nano, identity, extra, room)
 
 
 def frame_at(buffer: Buffer, offset: int, seed: int) -> Frame | None:
