@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -172,7 +173,7 @@ def extrapolated(times: np.ndarray, values: np.ndarray, start: int, stop: int, *
         return None
     increase = values[-1] - values[0]
     if counter:
-        increase += sum(earlier for earlier, later in zip(values[:-1], values[1:], strict=True) if later < earlier)
+        increase += sum(earlier for earlier, later in itertools.pairwise(values) if later < earlier)
     interval = (times[-1] - times[0]) / 1000
     gap = interval / (len(values) - 1)
     at_start, at_end = (times[0] - start) / 1000, (stop - times[-1]) / 1000
