@@ -138,3 +138,55 @@ def quantile_of(quantile: Any, values: Any, nans: Any) -> Any:
         return math.nan
     weight = rank - math.floor(rank)
     return values[below - nans] * (1 - weight) + values[above - nans] * weight
+
+
+@kernel
+def worse(values: Any, one: Any, other: Any, largest: Any) -> Any:
+    """Whether series `one` is left out rather than `other`: NaN first, then the smaller (else larger), then the later one."""
+    left, right = values[one], values[other]
+    if math.isnan(left) or math.isnan(right):
+        return one > other if math.isnan(left) and math.isnan(right) else math.isnan(left)
+    if left == right:
+        return one > other
+    return left < right if largest else left > right
+
+
+@kernel
+def sink(heap: Any, size: Any, values: Any, largest: Any) -> None:
+    """Moves the top of a heap, whose top is the worst, to where it belongs."""
+    at = 0
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and worse(values, heap[child + 1], heap[child], largest):
+            child += 1
+        if not worse(values, heap[child], heap[at], largest):
+            return
+        heap[at], heap[child] = heap[child], heap[at]
+        at = child
+
+
+@kernel
+def select_groups(values: Any, present: Any, order: Any, starts: Any, most: Any, largest: Any, chosen: Any) -> None:
+    """Which series are among the `most[step]` largest (else smallest) of their group. `values`, `present` and `chosen`, False
+    at first, are (steps x series) here; `order` and `starts` as in `quantile_groups`.
+    """
+    heap = np.empty(order.size, np.int64)
+    for step in range(present.shape[0]):
+        row = values[step]
+        for group in range(starts.size - 1):
+            size = 0
+            for series in order[starts[group] : starts[group + 1]]:
+                if not present[step, series] or most[step] < 1:
+                    continue
+                if size < most[step]:
+                    at = size
+                    size += 1
+                    while at > 0 and worse(row, series, heap[(at - 1) // 2], largest):
+                        heap[at] = heap[(at - 1) // 2]
+                        at = (at - 1) // 2
+                    heap[at] = series
+                elif worse(row, heap[0], series, largest):
+                    heap[0] = series
+                    sink(heap, size, row, largest)
+            for series in heap[:size]:
+                chosen[step, series] = True

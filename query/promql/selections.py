@@ -13,11 +13,12 @@ from sonde.query.promql.annotations import Annotations
 from sonde.query.promql.answer import take
 from sonde.query.promql.errors import EvaluationError
 from sonde.query.promql.float_text import shortest_g
+from sonde.query.promql.group_kernels import select_groups
 from sonde.query.promql.label_groups import Groups
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.selection import nothing
 from sonde.query.promql.syntax import Aggregate, Paren
-from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector
+from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector, plain
 from sonde.query.promql.windows import is_histogram
 
 
@@ -32,32 +33,28 @@ def _largest(expr: Aggregate, vector: Vector, groups: Groups, param: Scalar, ann
         if ignored.any():
             annotations.info(texts.histogram_ignored_in_aggregation(expr.op), expr.span)
         present &= ~ignored
-    ranks = ranks_within(groups.ids, sort_keys(vector.values, expr.op == "topk"), present)
-    result = replace(vector, present=present & (ranks < k), histograms=None)
+    chosen = _chosen(vector.values, present, groups, k, largest=expr.op == "topk")
+    result = replace(vector, present=chosen, histograms=None)
     if vector.values.shape[1] > 1:
         return result
-    rows = np.flatnonzero(result.present[:, 0])
-    return take(result, rows[np.lexsort((ranks[rows, 0], groups.ids[rows]))])
+    rows = np.flatnonzero(chosen[:, 0])
+    values, nans = sort_keys(vector.values[rows, 0], descending=expr.op == "topk")
+    return take(result, rows[np.lexsort((values, nans, groups.ids[rows]))])
+
+
+def _chosen(values: Floats, present: Bools, groups: Groups, k: Ints, *, largest: bool) -> Bools:
+    """(n, s) whether a cell is among the k largest, or smallest, of its group at its step."""
+    order = np.argsort(groups.ids, kind="stable")
+    starts = np.searchsorted(groups.ids[order], np.arange(groups.count + 1))
+    by_step = plain(values.T), plain(present.T)
+    chosen = np.zeros(by_step[1].shape, bool)
+    select_groups(*by_step, order, starts, k, largest, chosen)
+    return plain(chosen.T)
 
 
 def sort_keys(values: Floats, descending: bool) -> tuple[Floats, Bools]:
     """Keys by which the values sort, and which of them are NaN, which sort last."""
     return (-values if descending else values), np.isnan(values)
-
-
-def ranks_within(ids: Ints, keys: tuple[Floats, Bools], present: Bools) -> Ints:
-    """(n, s) the place of each cell among the present ones of its group at its step, by its key, from 0.
-
-    What it says of absent cells is no smaller than of present ones.
-    """
-    values, nans = keys
-    ranks = np.empty(values.shape, np.int64)
-    group_of_column = np.broadcast_to(ids[:, np.newaxis], values.shape)
-    order = np.lexsort((values, nans, ~present, group_of_column), axis=0)
-    starts = np.searchsorted(np.sort(ids), ids)
-    places = np.arange(len(ids), dtype=np.int64)[:, np.newaxis]
-    np.put_along_axis(ranks, order, np.broadcast_to(places, values.shape), axis=0)
-    return ranks - starts[:, np.newaxis]
 
 
 def _first(expr: Aggregate, vector: Vector, groups: Groups, param: Scalar, annotations: Annotations) -> Vector:

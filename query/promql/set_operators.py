@@ -31,7 +31,7 @@ def set_operator(expr: Binary, left: Vector, right: Vector, budget: Budget) -> V
 def _any(present: Bools, ids: Ints, count: int) -> Bools:
     """(count, s) whether any row of the group has a sample."""
     found = np.zeros((count, present.shape[1]), bool)
-    if len(np.unique(ids)) == len(ids):
+    if np.bincount(ids).max(initial=0) < 2:
         found[ids] = present
     else:
         rows, columns = np.nonzero(present)
