@@ -18,7 +18,7 @@ from sonde.storage.errors import StoreRefused, StoreUnavailable
 from sonde.storage.frame import Frame, as_frame
 from sonde.storage.native_blocks import NativeBlock, read_blocks
 from sonde.storage.overload import translated
-from sonde.storage.quoting import identifier
+from sonde.storage.quoting import identifier, literal
 
 Answer = TypeVar("Answer")
 
@@ -39,7 +39,7 @@ AS_ONE_BLOCK: Mapping[str, Any] = {
     "min_insert_block_size_rows": 0,
     "min_insert_block_size_bytes": 0,
 }
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 18
 READ_FORMATS = {"DateTime64": "int", "DateTime": "int", "FixedString": "bytes"}
 
 
@@ -111,23 +111,22 @@ class Store:
     ) -> Iterator[NativeBlock]:
         """The answer to `sql` as columns of arrays (`native_blocks.py`), block by block as the engine makes them.
 
-        A third of the time of `select` for large answers, and one block in memory at a time. Client and closing as for
-        `stream`.
+        A third of the time of `select` for large answers, and one block in memory at a time. It is read on this thread's
+        own client: until it is closed or read to its end, the thread can ask nothing else.
         """
         wanted = dict(settings or {})
-        if not self.embedded:
+        if self.embedded:
+            # As parameters of the call they would have the engine make the whole answer first.
+            sql, wanted = with_settings(sql, wanted), {}
+        else:
             # Otherwise what goes wrong half way arrives as text within the blocks.
             wanted["wait_end_of_query"] = 1
-        client = self._translate(self._open, "query", insert=False)
-        try:
-            stream: Any = self._translate(
-                lambda: client.raw_stream(sql, bound(parameters), settings=wanted, fmt="Native"), "query", insert=False
-            )
-            with stream:
-                chunks = iter(lambda: self._translate(lambda: stream.read(CHUNK_BYTES), "query", insert=False), b"")
-                yield from read_blocks(chunks)
-        finally:
-            client.close()
+        stream: Any = self._call(
+            lambda client: client.raw_stream(sql, bound(parameters), settings=wanted, fmt="Native"), "query"
+        )
+        with stream:
+            chunks = iter(lambda: self._translate(lambda: stream.read(CHUNK_BYTES), "query", insert=False), b"")
+            yield from read_blocks(chunks)
 
     def select(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
@@ -266,6 +265,12 @@ def nothing(
         return Frame((), (), ())
     names, types = [row[0] for row in described.result_rows], [row[1] for row in described.result_rows]
     return as_frame(names, types, [()] * len(names))
+
+
+def with_settings(sql: str, settings: Mapping[str, Any]) -> str:
+    """A SELECT that brings its settings along."""
+    listed = ", ".join(f"{name} = {literal(value)}" for name, value in settings.items())
+    return f"{sql}\nSETTINGS {listed}" if listed else sql
 
 
 def bound(parameters: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from sonde.query import filters
 from sonde.query.prometheus import target_info
 from sonde.query.prometheus.metrics import GAUGE, SUM, SUMMARY, Metric, Part, View, accepted, all_metrics
 from sonde.query.prometheus.names import unit_words
-from sonde.query.prometheus.points import Window, conditions_of
+from sonde.query.prometheus.points import Window
 from sonde.query.prometheus.strands import Strand, find_strands
 from sonde.query.promql.float_text import plain
 from sonde.query.promql.labels import LabelTable
@@ -81,7 +81,7 @@ def with_made_label(
         return
     label, column = MADE_FROM[strand.part]
     on_label = [matcher for matcher in matchers if matcher.name == label]
-    place = {id: row for row, id in enumerate(strand.ids.tolist())}
+    place = {id: row for row, id in enumerate(strand.chosen.ids.tolist())}
     for row in layouts(reader, strand, column, window):
         rows = np.array([place[id] for id in row["ids"] if id in place], np.int64)
         texts = [*(plain(bound) for bound in row["layout"]), *(["+Inf"] if label == "le" else [])]
@@ -94,7 +94,7 @@ def with_made_label(
 
 def layouts(reader: Reader, strand: Strand, column: str, window: Window) -> Iterator[dict[str, Any]]:
     """The distinct lists of a column, and the series that have each."""
-    for wanted in conditions_of(strand.ids, strand.condition):
+    for wanted, _ in strand.chosen.statements():
         where, params = filters.join([wanted, filters.between(window.range)])
         sql = f"""
             SELECT {column} AS layout, groupUniqArray(series_id) AS ids
