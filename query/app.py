@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
-from sonde.query import errors, export, health, logs, page, points, series, services, spans, traces
+from sonde.query import errors, export, health, logs, metrics, page, points, series, services, spans, traces
 from sonde.query.config import QueryConfig
 from sonde.query.errors import ErrorBody
 from sonde.query.guard import Guard
@@ -25,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     spans.router,
     traces.router,
     logs.router,
+    metrics.router,
     series.router,
     points.router,
     export.router,

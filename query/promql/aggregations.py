@@ -22,6 +22,7 @@ from sonde.query.promql.histogram_aggregation import with_histograms
 from sonde.query.promql.label_groups import Groups, groups_of
 from sonde.query.promql.labels import NAME, LabelTable, column_of
 from sonde.query.promql.limits import Budget
+from sonde.query.promql.quoting import quote
 from sonde.query.promql.selections import SELECTIONS
 from sonde.query.promql.syntax import Aggregate, Expr, Paren, Span
 from sonde.query.promql.text_values import value_texts
@@ -161,7 +162,7 @@ def _count_values(expr: Aggregate, vector: Vector, param: Text, budget: Budget) 
     """One series for each value of each group: how many series have it."""
     label = param.value
     if not is_label_name(label):
-        raise EvaluationError(f"invalid label name {texts.quoted(label)}")
+        raise EvaluationError(f"invalid label name {quote(label)}")
     names = {*expr.grouping, NAME} if expr.without else {*expr.grouping, label}
     rows, steps = np.nonzero(vector.present)
     budget.take(4 * len(rows))

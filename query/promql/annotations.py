@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from sonde.query.promql.errors import position
 from sonde.query.promql.float_text import shortest_g
-from sonde.query.promql.labels import quoted
+from sonde.query.promql.quoting import quote
 from sonde.query.promql.syntax import Span
 
 MOST = 10
@@ -123,7 +123,7 @@ def _second(ms: int) -> str:
 
 
 def _for_metric(message: str, name: str) -> str:
-    return f"{message} for metric name {quoted(name)}" if name else message
+    return f"{message} for metric name {quote(name)}" if name else message
 
 
 # Warnings
@@ -138,11 +138,11 @@ def invalid_ratio(ratio: float, capped: float) -> str:
 
 
 def bad_bucket_label(name: str, value: str) -> str:
-    return _for_metric(f'bucket label "le" is missing or has a malformed value of {quoted(value)}', name)
+    return _for_metric(f'bucket label "le" is missing or has a malformed value of {quote(value)}', name)
 
 
 def mixed_floats_histograms(name: str) -> str:
-    return f"encountered a mix of histograms and floats for metric name {quoted(name)}"
+    return f"encountered a mix of histograms and floats for metric name {quote(name)}"
 
 
 MIXED_FLOATS_HISTOGRAMS_IN_AGGREGATION = "encountered a mix of histograms and floats for aggregation"
@@ -153,15 +153,17 @@ def mixed_classic_native_histograms(name: str) -> str:
 
 
 def native_histogram_not_counter(name: str) -> str:
-    return f"this native histogram metric is not a counter: {quoted(name)}"
+    return f"this native histogram metric is not a counter: {quote(name)}"
 
 
 def native_histogram_not_gauge(name: str) -> str:
-    return f"this native histogram metric is not a gauge: {quoted(name)}"
+    return f"this native histogram metric is not a gauge: {quote(name)}"
 
 
 def mixed_exponential_custom_histograms(name: str) -> str:
-    return f"vector contains a mix of histograms with exponential and custom buckets schemas for metric name {quoted(name)}"
+    return (
+        f"vector contains a mix of histograms with exponential and custom buckets schemas for metric name {quote(name)}"
+    )
 
 
 def incompatible_bucket_layout(operator: str) -> str:
@@ -178,14 +180,14 @@ def counter_reset_collision(operation: str) -> str:
 
 def start_time_overlap(name: str) -> str:
     """Goes with the detail `Occurrences`."""
-    return f"sample has start time that overlaps with previous sample timestamp for metric {quoted(name)}"
+    return f"sample has start time that overlaps with previous sample timestamp for metric {quote(name)}"
 
 
 # Infos
 
 
 def possible_non_counter(name: str) -> str:
-    return f"metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quoted(name)}"
+    return f"metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quote(name)}"
 
 
 def histogram_quantile_forced_monotonicity(name: str) -> str:
@@ -196,7 +198,7 @@ def histogram_quantile_forced_monotonicity(name: str) -> str:
 
 def incompatible_types(left: str, operator: str, right: str) -> str:
     """`left` and `right`: "float" or "histogram"."""
-    return f"incompatible sample types encountered for binary operator {quoted(operator)}: {left} {operator} {right}"
+    return f"incompatible sample types encountered for binary operator {quote(operator)}: {left} {operator} {right}"
 
 
 def histogram_ignored_in_aggregation(operator: str) -> str:
@@ -204,7 +206,7 @@ def histogram_ignored_in_aggregation(operator: str) -> str:
 
 
 def histograms_ignored_in_mixed_range(name: str) -> str:
-    return f"ignored histograms in a range containing both floats and histograms for metric name {quoted(name)}"
+    return f"ignored histograms in a range containing both floats and histograms for metric name {quote(name)}"
 
 
 def histogram_quantile_nan_result(name: str) -> str:

@@ -55,7 +55,7 @@ def _of_floats(expr: Binary, left: Floats, right: Floats) -> Floats:
     """Arithmetic, or 1 and 0 for a comparison."""
     if expr.op in ARITHMETIC:
         return np.asarray(ARITHMETIC[expr.op](left, right), np.float64)
-    return COMPARISONS[expr.op](left, right).astype(np.float64)
+    return np.asarray(COMPARISONS[expr.op](left, right), np.float64)
 
 
 def _with_scalar(expr: Binary, left: Any, right: Any, annotations: Annotations) -> Vector:
@@ -107,8 +107,8 @@ class _Match:
         self.budget = budget
         self.swapped = self.matching.cardinality is Cardinality.ONE_TO_MANY
         self.many, self.one = (right, left) if self.swapped else (left, right)
-        fills = (self.matching.fill_left, self.matching.fill_right)
-        self.fill_many, self.fill_one = fills[::-1] if self.swapped else fills
+        # With group_right, too: Prometheus puts the many side to the left before it looks at what fills which.
+        self.fill_many, self.fill_one = self.matching.fill_left, self.matching.fill_right
         ids = matching_groups(self.many.labels, self.one.labels, self.matching.labels, self.matching.on)
         self.many_ids, self.one_ids, self.group_count = ids
 
@@ -206,7 +206,7 @@ class _Match:
     def _matching_steps(self) -> Bools:
         if self.fill_one is not None or self.fill_many is not None:
             return np.ones(self.many.present.shape[1], bool)
-        return self.many.present.any(axis=0)
+        return np.asarray(self.many.present.any(axis=0))
 
     def _check_one_to_one(self, ids: Ints, matched: Bools) -> None:
         if first_clash(ids, matched, np.ones(matched.shape[1], bool)) is not None:

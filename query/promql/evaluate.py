@@ -23,7 +23,16 @@ from sonde.query.promql.histogram_arithmetic import negated
 from sonde.query.promql.histogram_statistics import selectors_of_statistics
 from sonde.query.promql.info import info
 from sonde.query.promql.limits import Budget, Limits
-from sonde.query.promql.selection import Query, ends_of, find, no_samples, nothing, subquery_windows, windowed, windows_of
+from sonde.query.promql.selection import (
+    Query,
+    ends_of,
+    find,
+    no_samples,
+    nothing,
+    subquery_windows,
+    windowed,
+    windows_of,
+)
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import (
     Aggregate,
@@ -77,8 +86,11 @@ def evaluate(
     times = np.arange(start_ms, end_ms + 1, step_ms) if step_ms else np.array([start_ms])
     invariant = invariance.of(expr)
     of_statistics = selectors_of_statistics(expr)
-    query = Query(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics)
-    value = Evaluator(query, times.astype(np.int64)).answer(expr)
+    query = Query(
+        source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics
+    )
+    with np.errstate(all="ignore"):  # arithmetic over samples is IEEE 754's, NaN and infinities are answers
+        value = Evaluator(query, times.astype(np.int64)).answer(expr)
     return Result(finished(value, ordered=bool(step_ms)), notes)
 
 
@@ -97,7 +109,8 @@ class Evaluator:
             return windowed(extended(windows_of(expr, self.times, self.query)))
         if isinstance(expr, Subquery):
             return windowed(self.subquery(expr))
-        return self.evaluate(expr)
+        value: Value = self.evaluate(expr)
+        return value
 
     def evaluate(self, expr: Expr) -> Any:
         """A Vector, Scalar or Text. What was needed to get there is off the budget afterwards."""
@@ -201,7 +214,7 @@ class Evaluator:
         step = expr.step or self.query.default_step_ms
         first = (int(ends[0]) - expr.range) // step * step + step
         self.query.budget.take(max(0, (int(ends[-1]) - first) // step + 1))
-        return np.arange(first, int(ends[-1]) + 1, step, np.int64)
+        return np.arange(first, int(ends[-1]) + 1, step, dtype=np.int64)
 
     _NODES: Mapping[type, Callable[[Evaluator, Any], Any]] = {
         Number: number,

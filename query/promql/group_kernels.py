@@ -42,7 +42,9 @@ def sum_groups(values: Any, present: Any, ids: Any, total: Any, lost: Any) -> No
         group = ids[series]
         for step in range(present.shape[1]):
             if present[series, step]:
-                total[group, step], lost[group, step] = plus(values[series, step], total[group, step], lost[group, step])
+                total[group, step], lost[group, step] = plus(
+                    values[series, step], total[group, step], lost[group, step]
+                )
 
 
 @kernel
@@ -130,7 +132,7 @@ def quantile_of(quantile: Any, values: Any, nans: Any) -> Any:
     if quantile > 1:
         return math.inf
     rank = quantile * (size - 1)
-    below = max(int(math.floor(rank)), 0)
+    below = max(math.floor(rank), 0)
     above = min(below + 1, size - 1)
     if below < nans:
         return math.nan

@@ -19,7 +19,6 @@ Counts = NDArray[np.float64]
 
 CUSTOM_SCHEMA = -53
 """The schema of a histogram whose bounds are `custom_values` (a classic histogram as a native one)."""
-MINIMUM_SCHEMA = -4
 MAXIMUM_SCHEMA = 8
 
 
@@ -38,6 +37,21 @@ def no_indices() -> Indices:
 
 def no_counts() -> Counts:
     return np.empty(0, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket as it is shown."""
+
+    lower: float
+    upper: float
+    count: float
+    lower_inclusive: bool
+    upper_inclusive: bool
+
+    def __str__(self) -> str:
+        begin, end = "[" if self.lower_inclusive else "(", "]" if self.upper_inclusive else ")"
+        return f"{begin}{shortest_g(self.lower)},{shortest_g(self.upper)}{end}:{shortest_g(self.count)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,27 +85,36 @@ class Histogram:
     def is_custom(self) -> bool:
         return self.schema == CUSTOM_SCHEMA
 
-    def __str__(self) -> str:
-        """As Prometheus prints it: count, sum, and the populated buckets in ascending order."""
+    def populated(self) -> list[Bucket]:
+        """The buckets that are not empty, in ascending order; those beside the zero bucket begin at its edge."""
         negative = [
-            f"[{shortest_g(-upper)},{shortest_g(-lower)}):{shortest_g(count)}"
-            for lower, upper, count in self._buckets(self.negative_indices, self.negative_counts)
+            Bucket(-upper, -max(lower, self.zero_threshold), count, lower_inclusive=True, upper_inclusive=False)
+            for lower, upper, count in self._bounds(self.negative_indices, self.negative_counts)
         ]
-        threshold = shortest_g(self.zero_threshold)
-        zero = [f"[-{threshold},{threshold}]:{shortest_g(self.zero_count)}"] if self.zero_count else []
+        zero = [
+            Bucket(
+                -self.zero_threshold, self.zero_threshold, self.zero_count, lower_inclusive=True, upper_inclusive=True
+            )
+        ]
         positive = [
-            f"{'[' if lower == -np.inf else '('}{shortest_g(lower)},{shortest_g(upper)}]:{shortest_g(count)}"
-            for lower, upper, count in self._buckets(self.positive_indices, self.positive_counts)
+            Bucket(lower, upper, count, lower_inclusive=lower == -np.inf, upper_inclusive=True)
+            if self.is_custom
+            else Bucket(max(lower, self.zero_threshold), upper, count, lower_inclusive=False, upper_inclusive=True)
+            for lower, upper, count in self._bounds(self.positive_indices, self.positive_counts)
         ]
-        head = [f"count:{shortest_g(self.count)}", f"sum:{shortest_g(self.sum)}"]
-        return "{" + ", ".join([*head, *negative[::-1], *zero, *positive]) + "}"
+        return negative[::-1] + (zero if self.zero_count else []) + positive
 
-    def _buckets(self, indices: Indices, counts: Counts) -> list[tuple[float, float, float]]:
+    def _bounds(self, indices: Indices, counts: Counts) -> list[tuple[float, float, float]]:
         """Lower and upper bound, and count, of the populated buckets of one side."""
         indices, counts = indices[counts != 0], counts[counts != 0]
         lower = lower_bounds(indices, self.schema, self.custom_values)
         upper = upper_bounds(indices, self.schema, self.custom_values)
         return list(zip(lower.tolist(), upper.tolist(), counts.tolist(), strict=True))
+
+    def __str__(self) -> str:
+        """As Prometheus prints it: count, sum, and the populated buckets in ascending order."""
+        numbers = [f"count:{shortest_g(self.count)}", f"sum:{shortest_g(self.sum)}", *map(str, self.populated())]
+        return "{" + ", ".join(numbers) + "}"
 
     def __eq__(self, other: object) -> bool:
         """The same numbers in the same buckets, NaN equal to NaN. Empty buckets and the hint don't count."""

@@ -102,7 +102,7 @@ def _natives(vector: Vector) -> Bools:
 def quantile(context: Context, ranks: Scalar, vector: Vector) -> Vector:
     _check_quantile(context, ranks.values, argument=0)
     operands = _operands(context, vector, argument=1)
-    return operands.result(_quantiles(context, operands, ranks.values, argument=1))
+    return operands.result(*_quantiles(context, operands, ranks.values, argument=1))
 
 
 def quantiles(context: Context, vector: Vector, label: Text, *ranks: Scalar) -> Vector:
@@ -112,7 +112,7 @@ def quantiles(context: Context, vector: Vector, label: Text, *ranks: Scalar) -> 
     operands = _operands(context, vector, argument=0)
     parts = []
     for scalar in ranks:
-        found = operands.result(_quantiles(context, operands, scalar.values, argument=0))
+        found = operands.result(*_quantiles(context, operands, scalar.values, argument=0))
         for rank in _distinct(scalar.values):
             same = (scalar.values == rank) | (np.isnan(scalar.values) & np.isnan(rank))
             text = column_of([_quantile_text(float(rank))] * found.labels.size)
@@ -131,8 +131,8 @@ def fraction(context: Context, lower: Scalar, upper: Scalar, vector: Vector) -> 
         found = histogram_quantile.fractions(block, lower.values[steps], upper.values[steps])
         return found.values, [(notes.histogram_fraction_nans, found.nans_excluded)]
 
-    classic = classic_histogram.fractions(operands.classic, lower.values, upper.values)
-    return operands.result((_of_natives(context, operands, native, _constant(lower, upper), argument=2), classic))
+    of_natives = _of_natives(context, operands, native, constant=_constant(lower, upper), argument=2)
+    return operands.result(of_natives, *classic_histogram.fractions(operands.classic, lower.values, upper.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,8 @@ class _Operands:
     """(n,) series with equal labels but for `le` have equal numbers."""
     classic: ClassicHistograms
 
-    def result(self, found: tuple[Floats, tuple[Floats, Bools]]) -> Vector:
-        """One series for each group: of its native histograms, (n, s), and of its classic one, (g, s) and where it is."""
-        of_natives, (of_classic, classic_found) = found
+    def result(self, of_natives: Floats, of_classic: Floats, classic_found: Bools) -> Vector:
+        """One series for each group: of its native histograms, (n, s), and of its classic one, (g, s), where it is found."""
         size = int(self.groups.max(initial=-1)) + 1
         values, present = (
             np.zeros((size, self.vector.values.shape[1])),
@@ -194,9 +193,9 @@ def _any_of_group(cells: Bools, groups: Ints, size: int) -> Bools:
     return found
 
 
-def _quantiles(
-    context: Context, operands: _Operands, ranks: Floats, *, argument: int
-) -> tuple[Floats, tuple[Floats, Bools]]:
+def _quantiles(context: Context, operands: _Operands, ranks: Floats, *, argument: int) -> tuple[Floats, Floats, Bools]:
+    """Of native histograms (n, s), of classic ones (g, s), and where these are."""
+
     def native(block: Block, steps: Ints) -> tuple[Floats, Flags]:
         found = histogram_quantile.quantiles(block, ranks[steps])
         return found.values, [
@@ -209,8 +208,8 @@ def _quantiles(
         name = operands.vector.labels.text(NAME, int(operands.classic.rows[operands.classic.starts[one.histogram]]))
         message = notes.histogram_quantile_forced_monotonicity(name)
         context.annotations.info(message, context.span_of(argument), _forced_detail(context, one))
-    of_natives = _of_natives(context, operands, native, _constant(Scalar(ranks)), argument=argument)
-    return of_natives, (values, found)
+    of_natives = _of_natives(context, operands, native, constant=_constant(Scalar(ranks)), argument=argument)
+    return of_natives, values, found
 
 
 def _forced_detail(context: Context, forced: Forced) -> ForcedMonotonicity:
@@ -228,8 +227,8 @@ def _of_natives(
     context: Context,
     operands: _Operands,
     numbers: Numbers,
-    constant: bool,
     *,
+    constant: bool,
     argument: int,
 ) -> Floats:
     """(n, s): `numbers` of each native histogram at its step, and the infos it gives about some of them.

@@ -17,7 +17,19 @@ from sonde.query.promql.syntax import (
 )
 
 OF_THE_TIME = frozenset(
-    "days_in_month day_of_month day_of_week day_of_year hour minute month year predict_linear time timestamp".split()
+    [
+        "days_in_month",
+        "day_of_month",
+        "day_of_week",
+        "day_of_year",
+        "hour",
+        "minute",
+        "month",
+        "year",
+        "predict_linear",
+        "time",
+        "timestamp",
+    ]
 )
 """Functions that give something else at another time, though their arguments be the same."""
 

@@ -265,3 +265,72 @@ def smooth_windows(values: Any, first: Any, end: Any, smoothing: Any, trend: Any
                     slope = trend[step] * (level - before) + (1 - trend[step]) * slope
                 before, level = level, smoothing[step] * values[at] + (1 - smoothing[step]) * (level + slope)
             out[series, step] = level
+
+
+@kernel
+def between(times: Any, values: Any, left: Any, at: Any) -> Any:
+    """The value at a time on the straight line from sample `left` to the next one."""
+    share = float(at - times[left]) / float(times[left + 1] - times[left])
+    return values[left] + (values[left + 1] - values[left]) * share
+
+
+@kernel
+def smooth_steps(times: Any, values: Any, first: Any, end: Any, ends: Any, out: Any, present: Any) -> None:
+    """The value at each step: between the samples around it; the latest one where none follows; nothing before the first."""
+    for series in range(first.shape[0]):
+        for step in range(first.shape[1]):
+            low, high, now = first[series, step], end[series, step], ends[step]
+            at = low
+            while at < high and times[at] <= now:
+                at += 1
+            present[series, step] = at > low
+            if at == low:
+                continue
+            if at == high or times[at - 1] == now:
+                out[series, step] = values[at - 1]
+            else:
+                out[series, step] = between(times, values, at - 1, now)
+
+
+@kernel
+def edge_windows(
+    times: Any,
+    values: Any,
+    first: Any,
+    end: Any,
+    start: Any,
+    stop: Any,
+    smoothed: Any,
+    out_times: Any,
+    out_values: Any,
+    offsets: Any,
+) -> None:
+    """The samples between `start` and `stop` of each series with one at either edge, made of what is around it.
+
+    Anchored, an edge has the value of the last sample up to it, or of the first one; smoothed, that of the line between.
+    A series without a sample behind `start` gets none. `offsets` (series + 1,) says where each one's samples are.
+    """
+    at = 0
+    for series in range(first.size):
+        offsets[series] = at
+        low, high = first[series], end[series] - 1
+        while low < high and times[low + 1] <= start:
+            low += 1
+        while smoothed and high > low and times[high - 1] >= stop:
+            high -= 1
+        if high < first[series] or times[high] <= start:
+            continue
+        left, right = values[low], values[high]
+        if smoothed and times[low] < start:
+            left = between(times, values, low, start)
+        if smoothed and high > first[series] and times[high] > stop:
+            right = between(times, values, high - 1, stop)
+        out_times[at], out_values[at] = start, left
+        at += 1
+        for inside in range(low, high + 1):
+            if start < times[inside] < stop:
+                out_times[at], out_values[at] = times[inside], values[inside]
+                at += 1
+        out_times[at], out_values[at] = stop, right
+        at += 1
+    offsets[first.size] = at

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query.promql.quoting import quote
 
 NAME = "__name__"
 METADATA = (NAME, "__type__", "__unit__")
@@ -142,12 +143,4 @@ def _joined(columns: Sequence[LabelColumn]) -> LabelColumn:
 
 def labels_text(labels: Mapping[str, str]) -> str:
     """`{a="1", b="2"}`, as Prometheus prints labels in messages."""
-    return "{" + ", ".join(f"{name}={quoted(value)}" for name, value in sorted(labels.items())) + "}"
-
-
-def quoted(text: str) -> str:
-    """`text` in double quotes, as Go prints it with %q."""
-    return '"' + "".join(_ESCAPES.get(character, character) for character in text) + '"'
-
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return "{" + ", ".join(f"{name}={quote(value)}" for name, value in sorted(labels.items())) + "}"

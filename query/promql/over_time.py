@@ -11,6 +11,7 @@ from sonde.query.promql import histogram_windows
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import count_after_first, resets
 from sonde.query.promql.errors import EvaluationError
+from sonde.query.promql.instant_functions import absent_vector
 from sonde.query.promql.kernels import (
     extreme_windows,
     find_windows,
@@ -62,7 +63,7 @@ def absent_over_time(windows: Windows, context: Context) -> Vector:
     """1 at the steps where no series has a sample."""
     selector = context.expr.args[0]
     matchers = selector.vector.matchers if isinstance(selector, MatrixSelector) else ()
-    return absent_vector(matchers, ~(windows.counts > 0).any(axis=0))
+    return absent_vector(matchers, np.asarray(~(windows.counts > 0).any(axis=0)))
 
 
 def stdvar_over_time(windows: Windows, context: Context) -> Vector:

@@ -98,7 +98,7 @@ def find(selector: VectorSelector, times: Ints, query: Query) -> Found:
     query.budget.take(samples.labels.size * len(ends))
     index = np.empty((samples.labels.size, len(ends)), np.int64)
     find_last(samples.times, stale(samples), samples.offsets, ends, query.lookback_ms, index)
-    some = (index >= 0).any(axis=1)
+    some = np.asarray((index >= 0).any(axis=1))
     if some.all():
         return Found(samples, index)
     return Found(replace(samples, labels=samples.labels.take(some)), index[some])

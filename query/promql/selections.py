@@ -66,7 +66,7 @@ def _first(expr: Aggregate, vector: Vector, groups: Groups, param: Scalar, annot
     if k.max(initial=0) < 1:
         return nothing(vector.values.shape[1])
     order = np.argsort(groups.ids, kind="stable")
-    before = np.cumsum(vector.present[order], axis=0) - vector.present[order]
+    before: Ints = np.cumsum(vector.present[order], axis=0) - vector.present[order]
     starts = np.searchsorted(groups.ids[order], groups.ids[order])
     ranks = np.empty(before.shape, np.int64)
     ranks[order] = before - before[starts]

@@ -89,7 +89,7 @@ def is_histogram(histograms: Objects) -> Bools:
 
 def stale(samples: Samples) -> Bools:
     """(m,) which samples are stale markers: a float with the marker's bits, or a histogram whose sum has them."""
-    marked = samples.values.view(np.int64) == STALE
+    marked: Bools = samples.values.view(np.int64) == STALE
     if samples.histograms is None:
         return marked
     here = np.flatnonzero(is_histogram(samples.histograms))

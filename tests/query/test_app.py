@@ -26,6 +26,8 @@ PATHS = (
     "/api/spans",
     "/api/traces/{trace_id}",
     "/api/logs",
+    "/api/metrics",
+    "/api/metrics/{name}/cardinality",
     "/api/series",
     "/api/points",
     "/api/export",

@@ -92,6 +92,16 @@ def test_a_histogram_is_printed_with_its_populated_buckets(text: str, printed: s
     assert str(parse_histogram(text)) == printed
 
 
+def test_buckets_beside_the_zero_bucket_begin_at_its_edge() -> None:
+    histogram = parse_histogram("{{z_bucket:1 z_bucket_w:0.75 buckets:[1 2] n_buckets:[3]}}")
+    assert [(bucket.lower, bucket.upper, bucket.count) for bucket in histogram.populated()] == [
+        (-1.0, -0.75, 3.0),
+        (-0.75, 0.75, 1.0),
+        (0.75, 1.0, 1.0),
+        (1.0, 2.0, 2.0),
+    ]
+
+
 def test_a_hint_is_kept_when_a_histogram_is_replaced() -> None:
     gauge = parse_histogram("{{counter_reset_hint:gauge}}")
     assert replace(gauge, sum=1.0).counter_reset_hint is CounterReset.GAUGE

@@ -1,0 +1,58 @@
+"""Every evaluation of Prometheus' own scripts for PromQL; `known_failures.txt` lists those that don't hold yet, and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from comparing import check, matches
+from conformance import FOLDER, path_of
+from script import Case, cases_of
+from sonde.query.promql.errors import PromQLError
+from sonde.query.promql.evaluate import Result, evaluate
+from sonde.query.promql.parser import parse
+from sonde.query.promql.values import Scalar, Vector
+
+KNOWN = Path(__file__).with_name("known_failures.txt")
+SCRIPTS = sorted((FOLDER / "promql").glob("*.test"))
+CASES = [case for script in SCRIPTS for case in cases_of(script)]
+ABOUT_THE_RANGE = re.compile(r"\b(start|end|range|step)\s*\(")
+"""What a query with these answers depends on its range."""
+
+
+def known_failures() -> dict[str, str]:
+    """Where -> why, from lines `where reason`."""
+    lines = KNOWN.read_text().splitlines() if KNOWN.exists() else []
+    split = (line.partition(" ") for line in lines if line and not line.startswith("#"))
+    return {where: reason for where, _, reason in split}
+
+
+def marked(case: Case) -> object:
+    reason = known_failures().get(case.where)
+    return pytest.param(case, id=case.where, marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [])
+
+
+def run(case: Case, *, start_ms: int, end_ms: int, step_ms: int) -> Result:
+    return evaluate(parse(case.query), case.source, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+def test_script(case: Case) -> None:
+    if failures := case.expected("fail"):
+        with pytest.raises(PromQLError) as caught:
+            run(case, start_ms=case.start_ms, end_ms=case.end_ms, step_ms=case.step_ms)
+        assert any(matches(one, str(caught.value)) for one in failures), str(caught.value)
+        return
+    result = run(case, start_ms=case.start_ms, end_ms=case.end_ms, step_ms=case.step_ms)
+    check(case, result)
+    if not case.step_ms and not ABOUT_THE_RANGE.search(case.query) and isinstance(result.value, Vector | Scalar):
+        ranged = run(case, start_ms=case.start_ms - 60_000, end_ms=case.start_ms + 60_000, step_ms=60_000)
+        unordered = [one for one in case.expectations if one.what in ("string",)]
+        check(replace(case, expectations=unordered), ranged, step=1)
+
+
+def test_the_scripts_are_there_and_every_known_failure_is_one_of_them() -> None:
+    path_of("promql")
+    assert known_failures().keys() <= {case.where for case in CASES}
