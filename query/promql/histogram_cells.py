@@ -91,11 +91,20 @@ def objects_of(values: Sequence[object]) -> Objects:
     return objects
 
 
+def used_of(size: int, members: Ints) -> tuple[Ints, Ints]:
+    """Which of `size` things occur among members, ascending, and at which place among these each member is."""
+    used = np.zeros(size, bool)
+    used[members] = True
+    place = np.cumsum(used) - 1
+    return np.flatnonzero(used), place[members]
+
+
 def kinds_of(pool: Sequence[Histogram]) -> tuple[list[Kind], Ints]:
     """The different kinds in a pool, and which of them each histogram has."""
     known: dict[Kind, int] = {}
-    codes = np.fromiter((known.setdefault(kind(histogram), len(known)) for histogram in pool), np.int64, len(pool))
-    return list(known), codes
+    layouts = {id(histogram.layout): histogram.layout for histogram in pool}
+    codes = {key: known.setdefault(kind(layout), len(known)) for key, layout in layouts.items()}
+    return list(known), np.fromiter((codes[id(histogram.layout)] for histogram in pool), np.int64, len(pool))
 
 
 def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
@@ -103,8 +112,8 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
-        for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
+        widest = max(len(pool[at].numbers) for at in places.tolist())
+        for rows in np.array_split(places, max(1, len(places) * widest // CHUNK_NUMBERS)):
             yield rows, pack([pool[row] for row in rows])
 
 
@@ -145,7 +154,7 @@ def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, 
     lengths = np.diff(cells.offsets)[where]
     ends = np.cumsum(lengths)
     places = np.repeat(cells.offsets[where] - (ends - lengths), lengths) + np.arange(lengths.sum())
-    used, rows = np.unique(cells.members[places], return_inverse=True)
+    used, rows = used_of(len(cells.pool), cells.members[places])
     block = pack([cells.pool[row] for row in used])
     offsets = np.append(0, ends)
     step = max(1, CHUNK_NUMBERS // block.layout.width)

@@ -6,9 +6,9 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 from __future__ import annotations
 
 import numpy as np
-from sonde.query.promql.histogram import CounterReset, Counts, Histogram
-from sonde.query.promql.histogram_block import SUM, pack, together
-from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
+from sonde.query.promql.histogram import SUM, CounterReset, Counts, Histogram
+from sonde.query.promql.histogram_block import pack, together
+from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of, used_of
 from sonde.query.promql.values import Bools, Ints, Objects
 
 
@@ -42,21 +42,20 @@ def resets_between(histograms: Objects, later: Ints) -> Bools:
 
 def _compared(histograms: Objects, pairs: Ints) -> Bools:
     """`resets_between` of pairs whose later one says nothing."""
-    involved = np.unique(np.concatenate([pairs - 1, pairs]))
-    pool = [histograms[at] for at in involved]
+    involved, places = used_of(len(histograms), np.concatenate([pairs - 1, pairs]))
+    earlier, later = places[: len(pairs)], places[len(pairs) :]
+    pool = list(histograms[involved])
     _, codes = kinds_of(pool)
-    later = np.searchsorted(involved, pairs)
-    earlier = np.searchsorted(involved, pairs - 1)
     found = np.zeros(len(pairs), bool)
     alike = codes[later] == codes[earlier]
     for code in np.unique(codes[later][alike]):
         where = np.flatnonzero(alike & (codes[later] == code))
-        rows = np.unique(np.concatenate([earlier[where], later[where]]))
+        rows, places_in = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
         numbers = pack([pool[row] for row in rows]).numbers
+        previous, current = places_in[: len(where)], places_in[len(where) :]
         step = max(1, CHUNK_NUMBERS // numbers.shape[1])
-        for part in np.array_split(where, max(1, len(where) // step)):
-            current, previous = np.searchsorted(rows, later[part]), np.searchsorted(rows, earlier[part])
-            found[part] = _fell(numbers[current], numbers[previous])
+        for part in np.array_split(np.arange(len(where)), max(1, len(where) // step)):
+            found[where[part]] = _fell(numbers[current[part]], numbers[previous[part]])
     for at in np.flatnonzero(~alike):
         found[at] = is_reset(pool[later[at]], pool[earlier[at]])
     return found
