@@ -126,8 +126,8 @@ class Server:
             store = compose.open_configured(self.config.storage)
             self.closing.callback(store.close)
             self.migrate(store)
+            warm_kernels(self.config, self.stop_signal)
             if self.config.ingest is not None:
-                warm_kernels(self.stop_signal)
                 self.start_ingest(self.config.ingest, store)
             if self.config.query is not None:
                 self.start_query(self.config.query, store)
@@ -193,9 +193,10 @@ def addresses_of(config: IngestConfig) -> list[tuple[str, Address]]:
     return [(name, address) for name, address in found if address is not None]
 
 
-def warm_kernels(stop: StopSignal) -> None:
-    """Compiles or loads every kernel. Says so only where it takes long: the first time, and after an upgrade."""
-    from sonde.ingest.decode import warm
+def warm_kernels(config: ServerConfig, stop: StopSignal) -> None:
+    """Compiles or loads every kernel of what is to run. Says so only where it takes long: the first time, after an upgrade."""
+    from sonde.ingest import decode
+    from sonde.query.promql import warm
 
     step = ("", 0, 1)
     ended = threading.Event()
@@ -217,7 +218,10 @@ def warm_kernels(stop: StopSignal) -> None:
     teller = threading.Timer(LOADING_SECONDS, tell)
     teller.start()
     try:
-        warm(progress)
+        if config.ingest is not None:
+            decode.warm(progress)
+        if config.query is not None:
+            warm.warm(progress)
     finally:
         ended.set()
         teller.cancel()

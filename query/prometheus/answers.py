@@ -16,7 +16,7 @@ from sonde.query.prometheus.result_json import result_json, result_type, series_
 from sonde.query.prometheus.running import Stop
 from sonde.query.promql.errors import TooManySamples
 from sonde.query.promql.evaluate import evaluate
-from sonde.query.promql.limits import Limits
+from sonde.query.promql.limits import TOO_MANY, Limits
 from sonde.query.promql.quoting import quote
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import Matcher
@@ -80,10 +80,7 @@ def answer(asked: Question, source: Source, stop: Stop, config: QueryConfig) -> 
             limits=Limits(config.promql_max_samples, stop.check),
         )
     except TooManySamples:
-        most = f"promql_max_samples allows {config.promql_max_samples:,}"
-        raise TooManySamples(
-            f"query processing would load too many samples into memory in query execution: {most}"
-        ) from None
+        raise TooManySamples(f"{TOO_MANY}: promql_max_samples allows {config.promql_max_samples:,}") from None
     said = result.annotations
     warnings = [*said.warnings(asked.text), *limit_warning(asked, result.value), *stats_warning(asked.stats)]
     stats = statistics(time.monotonic() - began, counted.samples) if asked.stats else {}

@@ -26,7 +26,7 @@ from sonde.query.promql.quoting import quote
 from sonde.query.promql.selections import SELECTIONS
 from sonde.query.promql.syntax import Aggregate, Expr, Paren, Span
 from sonde.query.promql.text_values import value_texts
-from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Text, Vector
+from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Text, Vector, plain
 from sonde.query.promql.windows import is_histogram
 
 
@@ -64,9 +64,7 @@ class Grouped:
         labels = vector.labels.without(names) if expr.without else vector.labels.keep(names)
         groups = groups_of(labels)
         budget.take(3 * groups.count * vector.values.shape[1])
-        contiguous = replace(
-            vector, values=np.ascontiguousarray(vector.values), present=np.ascontiguousarray(vector.present)
-        )
+        contiguous = replace(vector, values=plain(vector.values), present=plain(vector.present))
         return cls(contiguous, groups, labels.take(groups.firsts))
 
     @property
@@ -153,7 +151,7 @@ def _quantiles(grouped: Grouped, param: Scalar, span: Span, annotations: Annotat
     order = np.argsort(grouped.groups.ids, kind="stable")
     starts = np.searchsorted(grouped.groups.ids[order], np.arange(grouped.groups.count + 1))
     out = np.empty(grouped.shape)
-    quantiles = np.ascontiguousarray(param.values)
+    quantiles = plain(param.values)
     quantile_groups(grouped.vector.values, grouped.vector.present, order, starts, quantiles, out)
     return out
 

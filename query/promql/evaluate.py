@@ -83,6 +83,7 @@ def evaluate(
     expr = durations.resolve(expr, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
     notes = annotations if annotations is not None else Annotations()
     budget = Budget(limits if limits is not None else Limits())
+    budget.take((end_ms - start_ms) // step_ms + 1 if step_ms else 1)
     times = np.arange(start_ms, end_ms + 1, step_ms) if step_ms else np.array([start_ms])
     invariant = invariance.of(expr)
     of_statistics = selectors_of_statistics(expr)
@@ -116,12 +117,11 @@ class Evaluator:
         """A Vector, Scalar or Text. What was needed to get there is off the budget afterwards."""
         budget = self.query.budget
         budget.check()
+        held = budget.held
         if id(expr) in self.query.invariant and len(self.times) > 1:
             value = _repeated(Evaluator(self.query, self.times[:1]).evaluate(expr), len(self.times))
-            budget.take(_size(value) - 1)
-            return value
-        held = budget.held
-        value = self._NODES[type(expr)](self, expr)
+        else:
+            value = self._NODES[type(expr)](self, expr)
         budget.held = held
         budget.take(_size(value))
         return value

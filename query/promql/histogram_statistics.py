@@ -7,12 +7,12 @@ reads no buckets and so has to find resets while it reads, the warning also tell
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 
 from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_resets import resets_between
 from sonde.query.promql.histogram_spans import following
-from sonde.query.promql.syntax import Binary, Call, Expr, Subquery, VectorSelector
+from sonde.query.promql.syntax import Binary, Call, Expr, Subquery, VectorSelector, children
 from sonde.query.promql.values import Samples
 from sonde.query.promql.windows import is_histogram
 
@@ -29,7 +29,7 @@ def selectors_of_statistics(expr: Expr) -> frozenset[int]:
     return frozenset(_found(expr, wanted=False))
 
 
-def _found(node: object, *, wanted: bool) -> Iterator[int]:
+def _found(node: Expr, *, wanted: bool) -> Iterator[int]:
     if isinstance(node, VectorSelector) and wanted:
         yield id(node)
     if isinstance(node, Subquery):
@@ -39,16 +39,8 @@ def _found(node: object, *, wanted: bool) -> Iterator[int]:
     if isinstance(node, Binary) and node.op in _TRIMS:
         return
     wanted = wanted or (isinstance(node, Call) and node.function in _OF_STATISTICS)
-    for child in _children(node):
+    for child in children(node):
         yield from _found(child, wanted=wanted)
-
-
-def _children(node: object) -> Iterator[object]:
-    if not is_dataclass(node):
-        return
-    for field in fields(node):
-        value = getattr(node, field.name)
-        yield from value if isinstance(value, tuple) else (value,)
 
 
 def with_resets(samples: Samples) -> Samples:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sonde.query.promql.errors import TooManySamples
 
+TOO_MANY = "query processing would load too many samples into memory in query execution"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -31,7 +33,7 @@ class Budget:
         self.held += samples
         self.peak = max(self.peak, self.held)
         if self.held > self.limits.max_samples:
-            raise TooManySamples
+            raise TooManySamples(TOO_MANY)
 
     def check(self) -> None:
         if self.limits.check is not None:

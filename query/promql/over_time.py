@@ -26,7 +26,7 @@ from sonde.query.promql.kernels import (
 )
 from sonde.query.promql.sample_kinds import both, floats_noted
 from sonde.query.promql.syntax import MatrixSelector, Modifier
-from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector
+from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector, plain
 from sonde.query.promql.windows import Windows
 
 
@@ -88,7 +88,7 @@ def quantile_over_time(windows: Windows, context: Context, quantile: Scalar) -> 
     for wrong in np.unique(looked_at[np.isnan(looked_at) | (looked_at < 0) | (looked_at > 1)]):
         context.annotations.warn(texts.invalid_quantile(float(wrong)), context.span_of(0))
     out = np.zeros(floats.first.shape)
-    quantiles = np.ascontiguousarray(quantile.values)
+    quantiles = plain(quantile.values)
     quantile_windows(floats.samples.values, floats.first, floats.end, quantiles, out)
     return windows.vector(out, floats.counts > 0)
 
@@ -207,7 +207,7 @@ def predict_linear(windows: Windows, context: Context, ahead: Scalar) -> Vector:
     """What the line through the samples says for a time `ahead` seconds from now."""
     floats = floats_noted(windows, context)
     out = np.zeros(floats.first.shape)
-    seconds = np.ascontiguousarray(ahead.values)
+    seconds = plain(ahead.values)
     samples = floats.samples
     prediction_windows(samples.times, samples.values, floats.first, floats.end, context.step_times, seconds, out)
     return windows.vector(out, floats.counts >= 2)
@@ -219,7 +219,7 @@ def double_exponential_smoothing(windows: Windows, context: Context, smoothing: 
     _check_factor(smoothing.values[looked_at], "smoothing factor", "sf")
     _check_factor(trend.values[looked_at], "trend factor", "tf")
     out = np.zeros(floats.first.shape)
-    factors = np.ascontiguousarray(smoothing.values), np.ascontiguousarray(trend.values)
+    factors = plain(smoothing.values), plain(trend.values)
     smooth_windows(floats.samples.values, floats.first, floats.end, *factors, out)
     return windows.vector(out, floats.counts >= 2)
 

@@ -14,7 +14,7 @@ from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import At, Matcher, MatrixSelector, Modifier, Subquery, VectorSelector
-from sonde.query.promql.values import Ints, Objects, Samples, Vector
+from sonde.query.promql.values import Ints, Objects, Samples, Vector, plain
 from sonde.query.promql.windows import Windows, is_histogram, samples_where, stale, without_stale
 
 
@@ -41,7 +41,13 @@ class Query:
         """What the source has within `start_ms` to `end_ms`, both inclusive."""
         samples = self.source.select(matchers, start_ms, end_ms)
         self.budget.take(len(samples.times))
-        return samples
+        return replace(
+            samples,
+            offsets=plain(samples.offsets),
+            times=plain(samples.times),
+            values=plain(samples.values),
+            start_times=None if samples.start_times is None else plain(samples.start_times),
+        )
 
     def selected(self, selector: VectorSelector, start_ms: int, end_ms: int) -> Samples:
         """What a selector finds within `start_ms` to `end_ms`, both inclusive."""

@@ -18,7 +18,7 @@ from sonde.query.promql.label_groups import Groups
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.selection import nothing
 from sonde.query.promql.syntax import Aggregate, Paren
-from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector
+from sonde.query.promql.values import Bools, Floats, Ints, Scalar, Vector, plain
 from sonde.query.promql.windows import is_histogram
 
 
@@ -46,10 +46,10 @@ def _chosen(values: Floats, present: Bools, groups: Groups, k: Ints, *, largest:
     """(n, s) whether a cell is among the k largest, or smallest, of its group at its step."""
     order = np.argsort(groups.ids, kind="stable")
     starts = np.searchsorted(groups.ids[order], np.arange(groups.count + 1))
-    by_step = np.ascontiguousarray(values.T), np.ascontiguousarray(present.T)
+    by_step = plain(values.T), plain(present.T)
     chosen = np.zeros(by_step[1].shape, bool)
     select_groups(*by_step, order, starts, k, largest, chosen)
-    return np.ascontiguousarray(chosen.T)
+    return plain(chosen.T)
 
 
 def sort_keys(values: Floats, descending: bool) -> tuple[Floats, Bools]:

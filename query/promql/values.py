@@ -79,3 +79,11 @@ class Text:
 
 Value: TypeAlias = Vector | Scalar | Text | Samples
 """Samples is what an instant query for a range vector answers."""
+
+
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself if it is contiguous and may be written to, else such a copy.
+
+    Kernels get no other ones: numba compiles a kernel anew, which takes seconds, for every other kind of array.
+    """
+    return np.require(array, requirements=["C", "W"])

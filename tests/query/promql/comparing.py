@@ -30,7 +30,7 @@ def check(case: Case, result: Result, step: int | None = None) -> None:
     if isinstance(value, Scalar) and case.scalar is not None:
         assert almost_equal(case.scalar, float(value.values[step or 0])), f"{case.scalar} != {value.values}"
         return
-    rows = rows_of(value, step)
+    rows = sample_rows(case, value) if isinstance(value, Samples) else rows_of(value, step)
     if case.scalar is not None:
         rows = [({}, points) for _, points in rows]
         expected: list[SeriesText] = [SeriesText({}, [case.scalar], [""])]
@@ -59,15 +59,23 @@ def check_points(expected: SeriesText, points: list[Point]) -> None:
     assert same, f"{labels_text(expected.labels)}: expected {wanted}, got {points}"
 
 
-def rows_of(value: Vector | Scalar | Samples | Text, step: int | None) -> list[Row]:
+def sample_rows(case: Case, samples: Samples) -> list[Row]:
+    """The samples at the times that the case names; a sample at any other time is a failure."""
+    times = case.sample_times()
+    assert times is not None, "a range vector, and the script says not when its points were taken"
+    rows: list[Row] = []
+    for row in range(samples.labels.size):
+        points: list[Point] = [None] * len(times)
+        for at in range(samples.offsets[row], samples.offsets[row + 1]):
+            points[times.index(int(samples.times[at]))] = _point(samples.values, samples.histograms, at)
+        rows.append((samples.labels.row(row), points))
+    return rows
+
+
+def rows_of(value: Vector | Scalar | Text, step: int | None) -> list[Row]:
     assert not isinstance(value, Text)
     if isinstance(value, Scalar):
         value = Vector.of_scalar(value)
-    if isinstance(value, Samples):
-        return [
-            (value.labels.row(row), [_point(value.values, value.histograms, at) for at in range(start, end)])
-            for row, (start, end) in enumerate(zip(value.offsets[:-1], value.offsets[1:], strict=True))
-        ]
     columns = range(value.values.shape[1]) if step is None else [step]
     rows = []
     for row in range(value.labels.size):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from histogram_text import from_classic, objects, stored
-from series_text import Point, SeriesText
+from series_text import Point, SeriesText, parse_series
 from sonde.query.promql.histogram import Histogram
 from sonde.query.promql.labels import NAME, LabelTable
 from sonde.query.promql.regex import matched_rows
@@ -69,6 +69,11 @@ class MemorySource:
         if self._samples is None:
             self._samples = _samples_of(self._series)
         return self._samples
+
+
+def source_of(*lines: str, interval_ms: int = 60_000) -> MemorySource:
+    """A source of series as scripts write them, their points from 0 on."""
+    return MemorySource().with_series([parse_series(line) for line in lines], interval_ms, nhcb=False)
 
 
 def _samples_of(series: dict[Labels, Series]) -> Samples:

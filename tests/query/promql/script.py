@@ -15,6 +15,7 @@ _EVAL = re.compile(
     r"|range\s+from\s+(?P<start>\S+)\s+to\s+(?P<end>\S+)\s+step\s+(?P<step>\S+))\s+(?P<query>.*)"
 )
 _EXPECT = re.compile(r"expect\s+(?P<what>\w+)(?:\s+(?P<how>msg|regex)\s*:)?\s*(?P<text>.*)")
+_RANGE_VECTOR = re.compile(r"vector\s+from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|inf|nan)", re.IGNORECASE)
 
 
@@ -44,6 +45,15 @@ class Case:
 
     def expected(self, what: str) -> list[Expectation]:
         return [one for one in self.expectations if one.what == what]
+
+    def sample_times(self) -> range | None:
+        """When the points of an expected range vector were taken, in ms; None where none is expected."""
+        for one in self.expected("range"):
+            match = _RANGE_VECTOR.fullmatch(one.text)
+            assert match is not None, f"no range vector: {one.text}"
+            start, end, step = map(milliseconds, match.groups())
+            return range(start, end + 1, step)
+        return None
 
 
 def cases_of(path: Path) -> list[Case]:
