@@ -72,7 +72,7 @@ class Budget:
     def exceeded(self) -> TooManySamples:
         return TooManySamples(
             "query processing would load too many samples into memory in query execution: "
-            f"one selector has more than {self.max_samples} (query_max_samples)"
+            f"one selector has more than {self.max_samples} (promql_max_samples)"
         )
 
 
