@@ -134,21 +134,18 @@ class Store:
     ) -> Frame:
         """The whole answer to `sql`. Values go in as `{name:Type}` placeholders, bound by the engine."""
 
-        def read(client: Client) -> Frame:
-            result = client.query(
-                sql, parameters=bound(parameters), settings=dict(settings or {}), query_formats=READ_FORMATS
-            )
-            if not result.column_names:
-                return nothing(client, sql, parameters, settings)
-            return as_frame(result.column_names, [kind.name for kind in result.column_types], result.result_columns)
+        def work(client: Client) -> Frame:
+            found = read(client, sql, parameters, settings)
+            return nothing(client, sql, parameters, settings) if found is None else found
 
-        return self._call(read, "query")
+        return self._call(work, "query")
 
     def rows(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """The answer to `sql` as a dict a row, in plain Python values."""
-        return list(self.select(sql, parameters, settings=settings).rows())
+        frame = self._call(lambda client: read(client, sql, parameters, settings), "query")
+        return [] if frame is None else list(frame.rows())
 
     def stream(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
@@ -249,10 +246,20 @@ class Store:
             raise StoreUnavailable(f"{what} at {self.url} did not get through: {error}") from error
 
 
+def read(
+    client: Client, sql: str, parameters: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
+) -> Frame | None:
+    """The whole answer to `sql`; None where it has no rows, since the engine sends not even its columns then."""
+    result = client.query(sql, parameters=bound(parameters), settings=dict(settings or {}), query_formats=READ_FORMATS)
+    if not result.column_names:
+        return None
+    return as_frame(result.column_names, [kind.name for kind in result.column_types], result.result_columns)
+
+
 def nothing(
     client: Client, sql: str, parameters: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
 ) -> Frame:
-    """The frame of an answer without rows. The engine sends not even its columns then: ask for them apart."""
+    """The frame of an answer without rows: its columns are asked for apart."""
     try:
         described = client.query(f"DESCRIBE TABLE ({sql})", parameters=bound(parameters), settings=dict(settings or {}))
     except DatabaseError:
