@@ -111,8 +111,9 @@ class Store:
     ) -> Iterator[NativeBlock]:
         """The answer to `sql` as columns of arrays (`native_blocks.py`), block by block as the engine makes them.
 
-        A third of the time of `select` for large answers, and one block in memory at a time. It is read on this thread's
-        own client: until it is closed or read to its end, the thread can ask nothing else.
+        One block in memory at a time, and an eighth of the work of `select` beside the engine's own: 2.4 million rows of four
+        numbers, 0.18 s of CPU against 1.46. It is read on this thread's own client: until it is closed or read to its end,
+        the thread can ask nothing else.
         """
         wanted = dict(settings or {})
         if self.embedded:
