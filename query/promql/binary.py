@@ -116,7 +116,8 @@ class _Match:
         self._check_one_side()
         many_rows, one_rows = self._pairs()
         steps = self.many.values.shape[1]
-        self.budget.take(4 * len(many_rows) * steps)
+        copied = 2 - _all_in_order(many_rows, self.many) - _all_in_order(one_rows, self.one)
+        self.budget.take((2 + copied) * len(many_rows) * steps)
         matched = self.many.present[many_rows] & self.one.present[one_rows]
         if self.matching.cardinality is Cardinality.ONE_TO_ONE:
             self._check_one_to_one(self.many_ids[many_rows], matched)
@@ -224,7 +225,14 @@ class Side:
 
     @classmethod
     def of(cls, vector: Vector, rows: Ints) -> Side:
+        if _all_in_order(rows, vector):
+            return cls(vector.values, vector.histograms)
         return cls(vector.values[rows], None if vector.histograms is None else vector.histograms[rows])
+
+
+def _all_in_order(rows: Ints, vector: Vector) -> bool:
+    """Whether these rows are the vector as it stands, so that nothing has to be copied."""
+    return len(rows) == vector.labels.size and bool((rows == np.arange(len(rows))).all())
 
 
 @dataclass(frozen=True, slots=True)

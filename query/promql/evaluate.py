@@ -6,7 +6,7 @@ A subquery is evaluated on steps of its own, whose values are then the samples o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,21 +18,13 @@ from sonde.query.promql.answer import finished
 from sonde.query.promql.binary import binary
 from sonde.query.promql.context import Context
 from sonde.query.promql.extended_windows import check_modifier, extended, smoothed_vector
-from sonde.query.promql.functions import FUNCTIONS, KEEPS_NAME, OF_SAMPLES
+from sonde.query.promql.functions import ACROSS_SERIES, FUNCTIONS, KEEPS_NAME, OF_SAMPLES
 from sonde.query.promql.histogram_arithmetic import negated
 from sonde.query.promql.histogram_statistics import selectors_of_statistics
 from sonde.query.promql.info import info
 from sonde.query.promql.limits import Budget, Limits
-from sonde.query.promql.selection import (
-    Query,
-    ends_of,
-    find,
-    no_samples,
-    nothing,
-    subquery_windows,
-    windowed,
-    windows_of,
-)
+from sonde.query.promql.ranges import Ranges, ranges_of, subquery_ranges
+from sonde.query.promql.selection import Query, ends_of, find, no_samples, nothing, windowed
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import (
     Aggregate,
@@ -107,9 +99,9 @@ class Evaluator:
         while isinstance(expr, Paren):
             expr = expr.expr
         if isinstance(expr, MatrixSelector):
-            return windowed(extended(windows_of(expr, self.times, self.query)))
+            return windowed(extended(ranges_of(expr, self.times, self.query).windows(self.query.budget)))
         if isinstance(expr, Subquery):
-            return windowed(self.subquery(expr))
+            return windowed(self.subquery(expr).windows(self.query.budget))
         value: Value = self.evaluate(expr)
         return value
 
@@ -174,36 +166,46 @@ class Evaluator:
         ranges = [index for index, arg in enumerate(expr.args) if isinstance(_bare(arg), MatrixSelector | Subquery)]
         if not ranges:
             return self._named(expr, FUNCTIONS[expr.function](context, *map(self.evaluate, expr.args)))
-        windows = self.windows(_bare(expr.args[ranges[0]]), expr.function)
+        looked_at = self.ranges(_bare(expr.args[ranges[0]]), expr.function)
         others = [self.evaluate(arg) for index, arg in enumerate(expr.args) if index != ranges[0]]
-        return self._named(expr, FUNCTIONS[expr.function](windows, context, *others), windows)
+        return self._named(expr, self._over_windows(context, looked_at, others), looked_at)
 
-    def _named(self, expr: Call, value: Any, windows: Windows | None = None) -> Any:
+    def _over_windows(self, context: Context, looked_at: Ranges, others: Sequence[Value]) -> Vector:
+        """The value of a function of a range vector."""
+
+        def function(windows: Windows) -> Vector:
+            value: Vector = FUNCTIONS[context.expr.function](windows, context, *others)
+            return value
+
+        if context.expr.function in ACROSS_SERIES:
+            return function(looked_at.windows(self.query.budget))
+        return looked_at.each(function, self.query.budget)
+
+    def _named(self, expr: Call, value: Any, looked_at: Ranges | None = None) -> Any:
         """Most functions make something else of their samples, which then goes without the metric's name."""
         if not isinstance(value, Vector):
             return value
         if expr.function not in KEEPS_NAME:
             return replace(value, drop_name=np.ones(value.labels.size, bool))
-        return value if windows is None else replace(value, drop_name=windows.drop_name)
+        return value if looked_at is None else replace(value, drop_name=looked_at.drop_name)
 
-    def windows(self, expr: Any, function: str) -> Windows:
-        """The windows of a range selector or a subquery that stands as a function's argument."""
+    def ranges(self, expr: Any, function: str) -> Ranges:
+        """What a range selector or a subquery looks at that stands as a function's argument."""
         if isinstance(expr, Subquery):
             return self.subquery(expr)
         check_modifier(expr.vector.modifier, function)
         if not len(self.times):
-            empty = np.zeros((0, 0), np.int64)
-            return Windows(no_samples(), empty, empty, self.times, expr.range, expr.vector.modifier)
-        return windows_of(expr, self.times, self.query)
+            return Ranges(no_samples(), self.times, expr.range, expr.vector.modifier)
+        return ranges_of(expr, self.times, self.query)
 
-    def subquery(self, expr: Subquery) -> Windows:
+    def subquery(self, expr: Subquery) -> Ranges:
         assert isinstance(expr.range, int), "durations are resolved before evaluation"
         ends = ends_of(expr, self.times, self.query)
         steps = self._subquery_steps(expr, ends)
         vector = Evaluator(self.query, steps).evaluate(expr.expr) if len(steps) else nothing(0)
         if isinstance(vector, Scalar):
             vector = Vector.of_scalar(vector)
-        return subquery_windows(vector, steps, ends, expr.range, self.query.budget)
+        return subquery_ranges(vector, steps, ends, expr.range)
 
     def _subquery_steps(self, expr: Subquery, ends: Ints) -> Ints:
         """The multiples of the subquery's step that any of its windows holds."""

@@ -106,3 +106,6 @@ KEEPS_NAME = frozenset(
     ]
 )
 """Functions that give samples back as they are; what the others make goes without the metric's name."""
+
+ACROSS_SERIES = frozenset(["absent_over_time"])
+"""Functions of range vectors that look at all series together; the others can be had some series at a time."""

@@ -9,13 +9,13 @@ import numpy as np
 from sonde.query.promql.annotations import Annotations
 from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_statistics import with_resets
-from sonde.query.promql.kernels import find_last, find_windows
+from sonde.query.promql.kernels import find_last
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
 from sonde.query.promql.source import Source
-from sonde.query.promql.syntax import At, Matcher, MatrixSelector, Modifier, Subquery, VectorSelector
+from sonde.query.promql.syntax import At, Matcher, Subquery, VectorSelector
 from sonde.query.promql.values import Ints, Objects, Samples, Vector, plain
-from sonde.query.promql.windows import Windows, is_histogram, samples_where, stale, without_stale
+from sonde.query.promql.windows import Windows, is_histogram, samples_where, stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,41 +108,6 @@ def find(selector: VectorSelector, times: Ints, query: Query) -> Found:
     if some.all():
         return Found(samples, index)
     return Found(replace(samples, labels=samples.labels.take(some)), index[some])
-
-
-def windows_of(selector: MatrixSelector, times: Ints, query: Query) -> Windows:
-    """The windows of a range selector. Series without samples in any of them stay."""
-    assert isinstance(selector.range, int), "durations are resolved before evaluation"
-    modifier = selector.vector.modifier
-    before = query.lookback_ms if modifier is not None else 0
-    behind = query.lookback_ms if modifier is Modifier.SMOOTHED else 0
-    ends = ends_of(selector.vector, times, query)
-    first_ms = int(ends[0]) - selector.range - before + 1
-    samples = without_stale(query.selected(selector.vector, first_ms, int(ends[-1]) + behind))
-    return _windows(samples, ends, selector.range, query.budget, before=before, behind=behind, modifier=modifier)
-
-
-def subquery_windows(vector: Vector, steps: Ints, ends: Ints, range_ms: int, budget: Budget) -> Windows:
-    """The windows of a subquery: over the samples of `vector`, which was evaluated at `steps`."""
-    windows = _windows(as_samples(vector, steps), ends, range_ms, budget)
-    return replace(windows, drop_name=vector.drop_name)
-
-
-def _windows(
-    samples: Samples,
-    ends: Ints,
-    range_ms: int,
-    budget: Budget,
-    *,
-    before: int = 0,
-    behind: int = 0,
-    modifier: Modifier | None = None,
-) -> Windows:
-    budget.take(2 * samples.labels.size * len(ends))
-    first = np.empty((samples.labels.size, len(ends)), np.int64)
-    end = np.empty_like(first)
-    find_windows(samples.times, samples.offsets, ends - (range_ms + before), ends + behind, first, end)
-    return Windows(samples, first, end, ends, range_ms, modifier)
 
 
 def as_samples(vector: Vector, steps: Ints) -> Samples:

@@ -33,8 +33,6 @@ class Windows:
     """(s,) the right edges of the range."""
     range_ms: int
     modifier: Modifier | None = None
-    drop_name: Bools | None = None
-    """(n,) as in `Vector`, where the samples come from a subquery."""
 
     @property
     def steps(self) -> int:

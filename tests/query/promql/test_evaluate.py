@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from memory_source import MemorySource, source_of
+from sonde.query.promql import ranges
 from sonde.query.promql.errors import EvaluationError, QueryTimeout, TooManySamples
 from sonde.query.promql.evaluate import Result, evaluate
 from sonde.query.promql.limits import Limits
 from sonde.query.promql.parser import parse
+from sonde.query.promql.signatures import SIGNATURES
 from sonde.query.promql.source import Source
-from sonde.query.promql.syntax import Matcher
+from sonde.query.promql.syntax import Matcher, ValueType
 from sonde.query.promql.values import Samples, Scalar, Text, Vector
 
 FEW = source_of(
@@ -247,3 +249,45 @@ def test_stale_series_end_at_once() -> None:
     increase = evaluate(parse("increase(x_total[3m])"), source, start_ms=180_000, end_ms=180_000).value
     assert isinstance(increase, Vector)
     assert np.isfinite(increase.values).all()
+
+
+RANGES = [name for name, signature in SIGNATURES.items() if ValueType.MATRIX in signature.args]
+
+
+def call_of(function: str) -> str:
+    """A call of a function of a range vector."""
+    given = {ValueType.MATRIX: '{__name__=~"x|y|mixed"}[3m]', ValueType.SCALAR: "0.5"}
+    return f"{function}({', '.join(given[arg] for arg in SIGNATURES[function].args)})"
+
+
+@pytest.mark.parametrize("text", [*map(call_of, RANGES), "rate(x[3m] anchored)", "max_over_time(rate(x[2m])[3m:1m])"])
+def test_some_series_at_a_time_give_what_all_give_at_once(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        'x{a="1"} 1 3 2 5 stale 7',
+        'x{a="2"} 1+1x6',
+        'x{a="3"} 7-1x6',
+        'y{a="4"} 5 _ 3 4',
+        'mixed{a="5"} 1 {{count:1 sum:1}}x3',
+    ]
+    source = source_of(*lines)
+    whole = over(text, source)
+    monkeypatch.setattr(ranges, "PART_CELLS", 25)
+    parts = over(text, source)
+    assert isinstance(whole.value, Vector)
+    assert isinstance(parts.value, Vector)
+    assert parts.value.labels.rows() == whole.value.labels.rows()
+    assert parts.value.present.tolist() == whole.value.present.tolist()
+    seen = whole.value.present
+    np.testing.assert_array_equal(parts.value.values[seen], whole.value.values[seen])
+    assert parts.annotations.warnings(text) == whole.annotations.warnings(text)
+    assert parts.annotations.infos(text) == whole.annotations.infos(text)
+
+
+def test_a_function_over_windows_needs_little_more_than_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer of 40 series at 101 steps, of 40 samples each."""
+    monkeypatch.setattr(ranges, "PART_CELLS", 500)
+    source = source_of(*[f'x_total{{a="{number}"}} 1+1x39' for number in range(40)])
+    limits = Limits(max_samples=40 * 101 + 40 * 40 + 5 * 500 + 101)
+    result = evaluate(parse("rate(x_total[5m])"), source, start_ms=0, end_ms=3_000_000, step_ms=30_000, limits=limits)
+    assert isinstance(result.value, Vector)
+    assert result.value.values.shape == (40, 101)
