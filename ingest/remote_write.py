@@ -17,7 +17,7 @@ from sonde.ingest.remote_write_prefixes import PrefixCache
 from sonde.ingest.remote_write_refusals import Refusals
 from sonde.ingest.remote_write_series import request
 from sonde.ingest.remote_write_v1 import transcode_v1
-from sonde.ingest.remote_write_v2 import transcode_v2
+from sonde.ingest.remote_write_v2 import transcode_v2, warm
 
 CACHE_BYTES = 256 << 20
 
@@ -50,6 +50,7 @@ class Transcoder:
         self._memory = FamilyMemory(memory)
         self._prefixes = PrefixCache(cache_bytes)
         self._turn = threading.Lock()
+        warm()
 
     def transcode(self, version: Version, tenant: str, body: bytes, max_buckets: int) -> Transcoded:
         """Malformed where `body` is not a whole message of this version. Single series, samples and exemplars are refused

@@ -8,14 +8,13 @@ Texts stand once in a request, in `symbols`, and are referred to by their places
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 from sonde.ingest import metrics_fields as f
-from sonde.ingest.remote_write_assembly import TIMESTAMP_BYTES, Assembly, SentSeries
+from sonde.ingest import remote_write_kernels as k
+from sonde.ingest.remote_write_assembly import Assembly, SentSeries
 from sonde.ingest.remote_write_families import Families
-from sonde.ingest.remote_write_points import STALE, Exemplar, Sample
+from sonde.ingest.remote_write_points import LAST_MS, NANOSECONDS, Exemplar, Sample
 from sonde.ingest.remote_write_prefixes import Prefixes
 from sonde.ingest.remote_write_refusals import Labels, Refusals, SeriesRefused
 from sonde.ingest.remote_write_series import (
@@ -29,13 +28,14 @@ from sonde.ingest.remote_write_series import (
     number_prefix,
 )
 from sonde.ingest.remote_write_v1 import (
-    POINT_TAIL,
     SAMPLE_TIMESTAMP,
     SAMPLE_VALUE,
     SERIES_SAMPLES,
 )
 from sonde.ingest.remote_write_wire import ZERO, fields, fields_of_request, signed, varints
 from sonde.ingest.wire import FIXED64, LEN, VARINT, tag
+from sonde.storage.columns import I64
+from sonde.storage.reuse import Reused
 
 REQUEST_SYMBOLS, REQUEST_TIMESERIES = tag(4, LEN), tag(5, LEN)
 LABELS_REFS, LABELS_REF = tag(1, LEN), tag(1, VARINT)
@@ -45,30 +45,13 @@ SAMPLE_START = tag(3, VARINT)
 EXEMPLAR_VALUE, EXEMPLAR_TIMESTAMP = tag(2, FIXED64), tag(3, VARINT)
 METADATA_TYPE, METADATA_HELP, METADATA_UNIT = tag(1, VARINT), tag(3, VARINT), tag(4, VARINT)
 
-TAILS = {
-    # length of the Sample: (value and start are sent)
-    9 + 1 + TIMESTAMP_BYTES: (True, False),
-    1 + TIMESTAMP_BYTES: (False, False),
-    9 + 2 * (1 + TIMESTAMP_BYTES): (True, True),
-    2 * (1 + TIMESTAMP_BYTES): (False, True),
-}
-"""How samples look that are written as they nearly always are: fields in order, times of this century."""
-LONGEST_REF = 4
-"""Bytes of one that `look_up` knows: more symbols than these could name don't fit in a request."""
-START_TAG, START_SIZE = bytes((f.NUMBER_START_TIME,)), 9
-STARTED = b""
-"""In a key: the prefix is one of points with a start time. No label is called so."""
-
-
-class Simple(NamedTuple):
-    """A TimeSeries of labels, one sample and perhaps metadata, in this order; still bytes."""
-
-    value: bytes
-    timestamp: bytes
-    start_timestamp: bytes
-    metadata: bytes
-    start: int
-    stop: int
+START_SIZE = 9
+KEY_BYTES = 32 << 20
+"""Room for the keys of one request; series without room in it are done the slow way."""
+KEYS = Reused(np.uint8)
+PLAIN_TAIL = np.dtype([("time_tag", "u1"), ("time", "<u8"), ("value_tag", "u1"), ("value", "<i8")])
+STARTED_TAIL = np.dtype([("start_tag", "u1"), ("start", "<u8"), *PLAIN_TAIL.descr])
+"""What of a NumberDataPoint follows its attributes."""
 
 
 def transcode_v2(made: Assembly, prefixes: Prefixes, families: Families) -> None:
@@ -78,108 +61,73 @@ def transcode_v2(made: Assembly, prefixes: Prefixes, families: Families) -> None
     """
     data = made.data
     symbols: list[bytes] = []
-    series: list[tuple[int, int]] = []
+    symbols_at: list[int] = []
+    series: list[int] = []
     for which, start, stop in fields_of_request(data):
         if which == REQUEST_SYMBOLS:
             symbols.append(data[start:stop])
+            symbols_at += (start, stop)
         elif which == REQUEST_TIMESERIES:
-            series.append((start, stop))
-    refs, simple, rest = divide(data, series)
-    texts = look_up(refs, symbols)
-    if texts is None:
-        rest = series
-    else:
-        add_simple(made, symbols, texts, simple, prefixes, families)
-    for start, stop in rest:
-        add_slowly(made, symbols, start, stop, families)
+            series += (start, stop)
+    rows, keys = split(data, series, symbols_at)
+    add_all(made, rows, keys, symbols, prefixes, families)
 
 
-def divide(data: bytes, series: list[tuple[int, int]]) -> tuple[list[bytes], list[Simple], list[tuple[int, int]]]:
-    """(labels_refs of the simple ones, the simple ones, where the others lie)."""
-    refs: list[bytes] = []
-    simple: list[Simple] = []
-    rest: list[tuple[int, int]] = []
-    for start, stop in series:
-        sample = start + 2 + data[start + 1] if stop - start > 2 and data[start + 1] else stop
-        if (
-            stop - sample >= 2 + 1 + TIMESTAMP_BYTES
-            and data[start] == LABELS_REFS
-            and data[start + 1] < 0x80
-            and data[sample] == SERIES_SAMPLES
-            and (tail := TAILS.get(data[sample + 1])) is not None
-            and (sample_end := sample + 2 + data[sample + 1]) <= stop
-        ):
-            has_value, has_start = tail
-            at = sample + 2
-            value = ZERO
-            if has_value:
-                value = data[at + 1 : at + 9] if data[at] == SAMPLE_VALUE else STALE
-                at += 9
-            started = data[at + 8 : sample_end] if has_start else b""
-            if value != STALE and data[at] == SAMPLE_TIMESTAMP and (not has_start or data[at + 7] == SAMPLE_START):
-                refs.append(data[start + 2 : sample])
-                metadata = data[sample_end:stop]
-                simple.append(Simple(value, data[at + 1 : at + 7], started, metadata, start, stop))
-                continue
-        rest.append((start, stop))
-    return refs, simple, rest
+def warm() -> None:
+    """Load the kernel, or compile it where this machine never did, before anybody waits."""
+    split(b"", [], [])
 
 
-def look_up(refs: list[bytes], symbols: list[bytes]) -> list[tuple[bytes, ...]] | None:
-    """The texts that each of `refs`, packed varints, refers to; None where one refers to nothing, or is no varint."""
-    if not refs:
-        return []
-    raw = np.frombuffer(b"".join(refs), np.uint8)
-    last = raw < 0x80  # byte of a varint
-    ends = np.flatnonzero(last) + 1
-    widths = np.diff(ends, prepend=0)
-    starts = ends - widths
-    bounds = np.cumsum([len(each) for each in refs])  # none is empty
-    if not last[bounds - 1].all() or widths.max() > LONGEST_REF:
-        return None
-    values = np.zeros(len(ends), np.int64)
-    for place in range(int(widths.max())):
-        longer = np.flatnonzero(widths > place)
-        values[longer] |= (raw[starts[longer] + place] & 0x7F).astype(np.int64) << 7 * place
-    if values.max() >= len(symbols):
-        return None
-    texts = [symbols[value] for value in values.tolist()]
-    counts = np.cumsum(last)[bounds - 1].tolist()
-    return [tuple(texts[first:end]) for first, end in zip([0, *counts], counts, strict=False)]
+def split(data: bytes, series: list[int], symbols_at: list[int]) -> tuple[I64, bytes]:
+    """(the rows of `split_series`, the keys they point into)."""
+    rows = np.zeros((len(series) // 2, k.COLUMNS), np.int64)
+    keys = KEYS.take(KEY_BYTES)
+    used = k.split_series(
+        np.frombuffer(data, np.uint8),
+        np.array(series, np.int64),
+        np.array(symbols_at, np.int64),
+        rows.reshape(-1),
+        keys,
+    )
+    return rows, keys[:used].tobytes()
 
 
-def add_simple(
-    made: Assembly,
-    symbols: list[bytes],
-    texts: Sequence[tuple[bytes, ...]],
-    simple: Sequence[Simple],
-    prefixes: Prefixes,
-    families: Families,
+def tails_of(rows: I64) -> list[bytes]:
+    """Of each row, what of its point follows the attributes; of use where the row is simple and `has_times`."""
+    made = np.zeros(len(rows), STARTED_TAIL)
+    made["start_tag"], made["time_tag"], made["value_tag"] = f.NUMBER_START_TIME, f.NUMBER_TIME, f.NUMBER_AS_DOUBLE
+    made["start"] = rows[:, k.STARTED].astype(np.uint64) * np.uint64(NANOSECONDS)
+    made["time"] = rows[:, k.TIME].astype(np.uint64) * np.uint64(NANOSECONDS)
+    made["value"] = rows[:, k.VALUE]
+    raw, size = made.tobytes(), STARTED_TAIL.itemsize
+    skipped = np.where(rows[:, k.STARTED] > 0, 0, START_SIZE).tolist()
+    return [raw[at + skip : at + size] for at, skip in zip(range(0, len(raw), size), skipped, strict=True)]
+
+
+def has_times(rows: I64) -> list[bool]:
+    """Whether the sample of a row is simple, and of a time that OTLP has."""
+    time, started = rows[:, k.TIME], rows[:, k.STARTED]
+    good = (rows[:, k.SIMPLE] > 0) & (time > 0) & (time <= LAST_MS) & (started >= 0) & (started <= LAST_MS)
+    return [bool(each) for each in good.tolist()]
+
+
+def add_all(
+    made: Assembly, rows: I64, keys: bytes, symbols: Sequence[bytes], prefixes: Prefixes, families: Families
 ) -> None:
-    """Make the Metrics of simple series; `texts`: the names and values of their labels, in turns."""
-    known, metrics = prefixes.young, made.metrics
-    told: dict[bytes, Family | None] = {}
-    for names, each in zip(texts, simple, strict=True):
-        if each.metadata not in told:
-            told[each.metadata] = simple_family(each.metadata, symbols)
-        family = told[each.metadata]
-        started = made.moment(each.start_timestamp) if each.start_timestamp else b""
-        moment = made.moment(each.timestamp)
-        if family is None or started is None or moment is None:
-            add_slowly(made, symbols, each.start, each.stop, families)
+    """Make the Metrics of all rows."""
+    metrics, known = made.metrics, prefixes.young
+    places = zip(has_times(rows), tails_of(rows), *rows[:, : k.KEY_STOP + 1].T.tolist(), strict=True)
+    for simple, tail, start, stop, key_start, key_stop in places:
+        if not simple:
+            add_slowly(made, symbols, start, stop, families)
             continue
-        key = (family, STARTED, *names) if started else (family, *names)
+        key = keys[key_start:key_stop]
         prefix = known.get(key) or prefixes.recall(key)
-        if prefix is None:
-            series = add_slowly(made, symbols, each.start, each.stop, families)
-            if series is not None:
-                prefixes.put(key, number_prefix(series, POINT_TAIL + (START_SIZE if started else 0)))
-            continue
-        if started:
-            metrics += (prefix, START_TAG, started[1:9], moment, each.value)
-        else:
-            metrics += (prefix, moment, each.value)
-        made.samples += 1
+        if prefix is not None:
+            metrics += (prefix, tail)
+            made.samples += 1
+        elif (series := add_slowly(made, symbols, start, stop, families)) is not None:
+            prefixes.put(key, number_prefix(series, len(tail)))
 
 
 def add_slowly(made: Assembly, symbols: Sequence[bytes], start: int, stop: int, families: Families) -> Series | None:
@@ -197,19 +145,6 @@ def add_slowly(made: Assembly, symbols: Sequence[bytes], start: int, stop: int, 
 
 
 # ---- messages ----
-
-
-def simple_family(metadata: bytes, symbols: Sequence[bytes]) -> Family | None:
-    """What the end of a TimeSeries says, where that is metadata or nothing; None where it is anything else."""
-    if not metadata:
-        return NOTHING_KNOWN
-    found = list(islice(fields(metadata, 0, len(metadata)), 2))
-    if len(found) != 1 or found[0][0] != SERIES_METADATA:
-        return None
-    try:
-        return read_metadata(metadata, *found[0][1:], symbols)
-    except SeriesRefused:
-        return None
 
 
 def read_series(
