@@ -41,6 +41,8 @@ def malformed(what: int, at: int) -> Malformed:
 
 def read_varint(data: bytes, pos: int, end: int) -> tuple[int, int]:
     """(value as uint64, next)."""
+    if pos < end and data[pos] < 0x80:
+        return data[pos], pos + 1
     value = 0
     for shift in range(0, 70, 7):
         if pos >= end:
@@ -137,7 +139,8 @@ def zigzag32(value: int) -> int:
 
 def delimited(tag: int, content: bytes) -> bytes:
     """A LEN field with a tag of one byte (field numbers to 15)."""
-    return b"%c%b%b" % (tag, varint(len(content)), content)
+    length = len(content)
+    return b"%c%c%b" % (tag, length, content) if length < 0x80 else b"%c%b%b" % (tag, varint(length), content)
 
 
 def fixed(tag: int, content: bytes) -> bytes:
