@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, TypeVar
 
 from sonde.ingest.auth import Authenticator
 from sonde.ingest.compression import decompress
@@ -31,6 +32,7 @@ INLINE_COMPRESSED_BYTES = 8 << 10
 INLINE_JSON_BYTES = 16 << 10
 WORKERS = 4
 RETRY_AFTER_SECONDS = 1.0
+T = TypeVar("T")
 STOPPING = "sonde is stopping: send again in a moment"
 
 
@@ -116,8 +118,11 @@ class Door:
         bound = INLINE_COMPRESSED_BYTES if encoding else INLINE_JSON_BYTES if json else INLINE_BYTES
         if len(body) <= bound:
             return self.prepare(signal, body, encoding, json)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self.prepare, signal, body, encoding, json)
+        return await self.on_worker(self.prepare, signal, body, encoding, json)
+
+    async def on_worker(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What `work` returns, from a thread beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work, *arguments)
 
 
 class Visit:
@@ -159,25 +164,32 @@ class Visit:
 
     async def accept(self, body: bytes | memoryview, *, encoding: str = "", json: bool = False) -> Accepted:
         """Scan `body` (which `hold` has counted) and have it on disk. Returns when it is synced."""
-        assert self.tenant is not None
-        door = self._door
-        plain, found, received = await door.prepare_where_it_pays(self._signal, body, encoding, json)
+        plain, found, received = await self._door.prepare_where_it_pays(self._signal, body, encoding, json)
         if plain is not body:
-            self._release()
-            self.hold(len(plain))
-        await door.spool.append_async(
+            self.hold_instead(len(plain))
+        await self.keep(plain, found, received)
+        if not found.rejected_total:
+            return Accepted()
+        return Accepted(found.rejected_total, explain(found, self._signal))
+
+    def hold_instead(self, size: int) -> None:
+        """Hold `size` bytes in place of all that was held so far."""
+        self._release()
+        self.hold(size)
+
+    async def keep(self, plain: bytes | memoryview, found: Scan, received_unix_nano: int) -> None:
+        """Have on disk what a scan found in `plain`. Returns when it is synced."""
+        assert self.tenant is not None
+        await self._door.spool.append_async(
             self.tenant,
             self._signal,
             plain,
-            received_unix_nano=received,
+            received_unix_nano=received_unix_nano,
             records=found.accepted,
             rejected=found.rejected,
             counts=found.counts,
             room=found.room,
         )
-        if not found.rejected_total:
-            return Accepted()
-        return Accepted(found.rejected_total, explain(found, self._signal))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

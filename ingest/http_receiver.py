@@ -26,6 +26,8 @@ from sonde.ingest.http_server import Headers, Response
 from sonde.ingest.signals import Signal
 
 PATHS = {f"/v1/{signal.value}": signal for signal in Signal}
+WRITE_PATH = "/prometheus/api/v1/write"
+"""Of Prometheus remote write, which `remote_write_receiver.py` takes."""
 PROTOBUF = b"application/x-protobuf"
 JSON = b"application/json"
 CORS_HEADERS = ("content-type", "content-encoding", "authorization", TENANT_HEADER)
@@ -33,6 +35,7 @@ ABOUT = (
     "This is the OTLP/HTTP receiver of sonde, an observability backend.\n"
     "Send OpenTelemetry data here: OTEL_EXPORTER_OTLP_ENDPOINT=http://{host} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
     "POST " + ", ".join(PATHS) + " (application/x-protobuf or application/json).\n"
+    f"Prometheus remote write goes to {WRITE_PATH}.\n"
     "What was sent can be looked at through the query service: http://127.0.0.1:8318/ unless configured otherwise.\n"
 )
 _TENANT_HEADER = TENANT_HEADER.encode()
@@ -84,18 +87,22 @@ class Export:
         """All that the headers decide. Raises what refuses the request for them."""
         authorization, tenant = headers.get(b"authorization", b""), headers.get(_TENANT_HEADER, b"")
         self._visit.enter(authorization.decode("latin-1"), tenant.decode("latin-1"))
-        if self._media_type not in (PROTOBUF, JSON):
-            raise UnsupportedMediaType(
-                f"Content-Type {self._media_type.decode('latin-1')!r} is not spoken here: send application/x-protobuf "
-                "or application/json"
-            )
-        self._encoding = content_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
+        self.check_content(headers)
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > max_request_bytes:
             raise TooLarge(
                 f"the request is {int(length)} bytes, more than {max_request_bytes} (setting max_request_bytes): send smaller "
                 "batches"
             )
+
+    def check_content(self, headers: dict[bytes, bytes]) -> None:
+        """UnsupportedMediaType where Content-Type or Content-Encoding are none that this takes."""
+        if self._media_type not in (PROTOBUF, JSON):
+            raise UnsupportedMediaType(
+                f"Content-Type {self._media_type.decode('latin-1')!r} is not spoken here: send application/x-protobuf "
+                "or application/json"
+            )
+        self._encoding = content_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
 
     def hold(self, size: int) -> None:
         self._visit.hold(size)
@@ -118,16 +125,21 @@ class Export:
         self._visit.leave()
 
     def _refusal(self, error: Exception) -> Response:
+        self._log_fault(error)
+        return refusal(error, json=self._media_type != PROTOBUF, cors=self._cors)
+
+    def _log_fault(self, error: Exception) -> None:
         if not isinstance(error, RequestRefused):
             _log.error("a request of %s failed", self._signal.value, exc_info=error)
-        return refusal(error, json=self._media_type != PROTOBUF, cors=self._cors)
 
 
 def route(path: str, method: str) -> Signal:
     """The signal that `path` takes. NotFound, MethodNotAllowed."""
     signal = PATHS.get(path)
     if signal is None:
-        raise NotFound(f"there is nothing at {path}: OTLP goes to {', '.join(PATHS)}")
+        raise NotFound(
+            f"there is nothing at {path}: OTLP goes to {', '.join(PATHS)}, Prometheus remote write to {WRITE_PATH}"
+        )
     if method != "POST":
         raise MethodNotAllowed(f"{path} takes POST, not {method}")
     return signal

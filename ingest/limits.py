@@ -26,6 +26,8 @@ class Reason(IntEnum):
     TOO_MANY_EXEMPLARS = 10
     VALUE_TOO_LONG = 11
     INVALID_EXEMPLAR = 12
+    INVALID_LABELS = 13
+    INVALID_HISTOGRAM = 14
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""The receivers of one process: OTLP/gRPC and OTLP/HTTP before one door, on one event loop in a thread of its own."""
+"""The receivers of one process: OTLP/gRPC, OTLP/HTTP and remote write before one door, on one event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sonde.ingest.grpc_receiver import create_server
 from sonde.ingest.http_receiver import OtlpHttp
 from sonde.ingest.http_server import HttpServer
 from sonde.ingest.limits import Limits
+from sonde.ingest.remote_write_receiver import RemoteWriteHttp
 from sonde.ingest.signals import Signal
 from sonde.ingest.space import SpaceLimits
 from sonde.ingest.spool import SpoolWriter
@@ -102,7 +103,7 @@ class Receivers:
             sock = join(address, "otlp_http") if self._shared_ports else bind(address, "otlp_http")
             self.http_address = Address(address.host, sock.getsockname()[1])
             self._http = HttpServer(
-                OtlpHttp(self._door, config),
+                RemoteWriteHttp(OtlpHttp(self._door, config), self._door, config),
                 sock,
                 timeout_seconds=config.body_timeout_seconds,
                 max_connections=config.max_connections,

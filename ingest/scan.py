@@ -56,6 +56,8 @@ WHAT_TO_DO = {
     Reason.TOO_MANY_EXEMPLARS: "more exemplars than allowed",
     Reason.VALUE_TOO_LONG: "a string or value longer than allowed",
     Reason.INVALID_EXEMPLAR: "an exemplar's trace_id or span_id is of the wrong length",
+    Reason.INVALID_LABELS: "labels that name no series",
+    Reason.INVALID_HISTOGRAM: "a native histogram that contradicts itself",
 }
 
 

@@ -13,12 +13,16 @@ from collections import Counter
 import numba
 import numpy as np
 from mutants import mutated
+from remote_write_messages import NOW_MS, Symbols
 from sonde.ingest import wire
 from sonde.ingest.accounts import Stream
 from sonde.ingest.counts import total
 from sonde.ingest.decode import decode
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits
+from sonde.ingest.remote_write_kernels import SIMPLE
+from sonde.ingest.remote_write_v2 import REQUEST_SYMBOLS, REQUEST_TIMESERIES, split
+from sonde.ingest.remote_write_wire import fields_of_request
 from sonde.ingest.scan import scan
 from sonde.ingest.segment import Opened, encode_request, read_segment
 from sonde.ingest.signals import Signal
@@ -69,6 +73,28 @@ def run() -> None:
         outcomes += Counter(judge(signal, mutated(rng, rng.choice(seeds))) for _ in range(MUTANTS))
         print(signal, dict(outcomes))
         assert {"refused", "kept, counted"} <= set(outcomes)
+    split_remote_writes(rng)
+
+
+def split_remote_writes(rng: random.Random) -> None:
+    """The kernel that takes remote write 2.0 apart, with symbols and series that lie where a mutated request says."""
+    symbols = Symbols()
+    labels = [{"__name__": "m", "job": f"j{number}"} for number in range(200)]
+    body = symbols.request(*[symbols.series(each, [(1.0, NOW_MS, 5)], (1, "help", "")) for each in labels])
+    outcomes: Counter[bool] = Counter()
+    for _ in range(MUTANTS):
+        found: dict[int, list[int]] = {REQUEST_SYMBOLS: [], REQUEST_TIMESERIES: []}
+        changed = bytes(mutated(rng, body))
+        try:
+            for field, start, stop in fields_of_request(changed):
+                if field in found:
+                    found[field] += (start, stop)
+        except Malformed:
+            continue
+        rows, _keys = split(changed, found[REQUEST_TIMESERIES], found[REQUEST_SYMBOLS])
+        outcomes.update((rows[:, SIMPLE] > 0).tolist())
+    print("remote write", dict(outcomes))
+    assert set(outcomes) == {True, False}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_a_corpus_of_broken_requests_stays_within_bounds():
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3600,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
