@@ -242,7 +242,7 @@ def test_an_origin_is_a_url() -> None:
 
 
 def test_more_questions_than_places_wait_for_one() -> None:
-    gate, order = Gate(1, seconds=10), []
+    gate, order = Gate(1, seconds=120), []
 
     def ask(name: str) -> None:
         with gate.entered():
