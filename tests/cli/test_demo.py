@@ -118,6 +118,10 @@ def test_errors_carry_exception_events_and_are_logged_in_their_trace(run: Kept) 
     broken = [span for _, span in run.spans() for event in span.events if event.name == "exception"]
     assert broken
     assert all(span.status.code == 2 for span in broken)
+    for span in broken:
+        message = str(plain(span.events[0].attributes)["exception.message"])
+        took = (span.end_time_unix_nano - span.start_time_unix_nano) // 1_000_000
+        assert message.endswith(f"deadline exceeded after {took} ms")
     logged = set()
     for group in run.merged("logs").resource_logs:  # type: ignore[attr-defined]
         for scope in group.scope_logs:
