@@ -1,4 +1,4 @@
-"""A small client of a running sonde's query API, for the commands that talk to one."""
+"""Where the commands that talk to a sonde find the one of the settings, and a small client of its query API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.client import HTTPException
 from typing import IO, Any
 from urllib.parse import urlencode
 
-from sonde.cli.errors import CommandError
+from sonde.cli.errors import CommandError, UsageError
 
 
 class ApiError(CommandError):
@@ -81,3 +81,17 @@ def local_api(tenant: str = "") -> Api:
     from sonde.query.config import QueryConfig, listen_address
 
     return Api(base_url(*listen_address(load(argparse.Namespace()).build(QueryConfig).query)), tenant)
+
+
+def local_receiver(protocol: str) -> str:
+    """The same sonde's OTLP endpoint for `protocol` ("grpc" or "http"). UsageError where that one is off."""
+    import argparse
+
+    from sonde.cli.settings import load
+    from sonde.ingest.config import IngestConfig
+
+    config = load(argparse.Namespace()).build(IngestConfig)
+    address = config.grpc_address if protocol == "grpc" else config.http_address
+    if address is None:
+        raise UsageError(f"otlp_{protocol} is off by the settings: say where to send with --endpoint")
+    return base_url(address.host, address.port)

@@ -63,10 +63,18 @@ def examine(setup: Setup) -> Iterator[Finding]:
     yield check_settings(setup)
     running = is_running(setup.api)
     yield from check_ports(setup, running)
-    yield from check_store(setup, running)
-    yield from check_spool(setup.ingest)
-    yield from check_ledger(setup.ingest)
-    yield from check_clock(setup.ingest)
+    yield from met("store", check_store(setup, running))
+    yield from met("spool", check_spool(setup.ingest))
+    yield from met("ledger", check_ledger(setup.ingest))
+    yield from met("clock", check_clock(setup.ingest))
+
+
+def met(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """`findings`; where looking itself fails, that is a finding too: a doctor reports what it meets, and goes on."""
+    try:
+        yield from findings
+    except Exception as error:
+        yield Finding(check, Level.FAIL, f"can't be looked at: {error}", "see the message; nothing was changed")
 
 
 def check_dependencies() -> Finding:
@@ -153,8 +161,6 @@ def check_store(setup: Setup, running: bool) -> Iterator[Finding]:
     except StoreError as error:
         advice = "is the server running, and is --store right?" if not embedded else "see the message"
         yield Finding("store", Level.FAIL, str(error), advice)
-    except Exception as error:  # a doctor reports what it meets
-        yield Finding("store", Level.FAIL, str(error), "see the message")
 
 
 def folder_of(url: str) -> str:
@@ -271,7 +277,7 @@ def is_held(lock: Path) -> bool:
 
 
 def check_ledger(config: IngestConfig) -> Iterator[Finding]:
-    if not config.spool_path.exists():
+    if not config.spool_path.is_dir():
         return
     from sonde.ingest.ledger import read_ledger
 

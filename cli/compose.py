@@ -10,8 +10,10 @@ from sonde.cli.errors import CommandError, UsageError
 from sonde.ingest.config import IngestConfig
 from sonde.storage import embedded
 from sonde.storage.config import StorageConfig
+from sonde.storage.errors import StoreUnavailable
 from sonde.storage.migrate import migrate
 from sonde.storage.retention import Retention
+from sonde.storage.server import without_password
 from sonde.storage.store import Store, open_store
 
 
@@ -21,10 +23,18 @@ def retention_of(config: StorageConfig) -> Retention:
 
 def open_configured(config: StorageConfig) -> Store:
     """The store that the settings name. StoreLocked, StoreUnavailable: its sentence says what to do."""
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it logs what it raises, and the raised is told
+    for name in ("clickhouse_connect", "urllib3"):  # they log what they raise, and the raised is told
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         refuse_locked(config.store)
         return open_store(config.store, database=config.database)
+    except StoreUnavailable as error:
+        if config.store.startswith("chdb://"):
+            raise
+        raise StoreUnavailable(
+            f"no ClickHouse server answers at {without_password(config.store)} ({root_of(error)}); start it, or name "
+            "another with --store"
+        ) from error
     except PermissionError as error:
         raise CommandError(
             f"the store {config.store} can't be opened: {error.strerror} for {error.filename}; make the folder writable for this "
@@ -34,6 +44,13 @@ def open_configured(config: StorageConfig) -> Store:
         raise CommandError(f"the store {config.store} can't be opened: {error}; choose another with --store") from error
     except ValueError as error:
         raise UsageError(f"store: {error}") from error
+
+
+def root_of(error: BaseException) -> BaseException:
+    """What `error` came from: below the layers of an HTTP client lies the system's own plain word."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def refuse_locked(url: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 from threading import BoundedSemaphore, Event, Lock
 
-from sonde.cli.api import ApiError, local_api
+from sonde.cli.api import ApiError, local_api, local_receiver
 from sonde.cli.errors import CommandError, UsageError
 from sonde.cli.fleet import Fleet
 from sonde.cli.otlp_client import OtlpClient, SendFailed
@@ -45,9 +45,7 @@ SENDERS = 4
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--endpoint", metavar="URL", help="where to send (default: http://127.0.0.1:4317, with http :4318)"
-    )
+    parser.add_argument("--endpoint", metavar="URL", help="where to send (default: the address that the settings name)")
     parser.add_argument(
         "--protocol", choices=("grpc", "http"), default="grpc", help="OTLP/gRPC or OTLP/HTTP (default: grpc)"
     )
@@ -77,9 +75,11 @@ class Tally:
 
 @dataclass(slots=True)
 class Sender:
-    """Sends requests from a few threads; `submit` waits when they all have work queued, so memory stays bounded."""
+    """Sends requests from a few threads; `submit` waits when they all have work queued, so memory stays bounded, and
+    meanwhile calls `waiting` a few times a second."""
 
     client: OtlpClient
+    waiting: Callable[[], None] = lambda: None
     tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in ("traces", "logs", "metrics")})
     complaint: str = ""
     failure: SendFailed | None = None
@@ -94,7 +94,8 @@ class Sender:
         if not batch.records:
             return
         records, body = batch.records, batch.take()
-        self.room.acquire()
+        while not self.room.acquire(timeout=TICK / SECOND):
+            self.waiting()
         self.pool.submit(self.send, kind, body, records)
 
     def send(self, kind: str, body: bytes, records: int) -> None:
@@ -220,7 +221,7 @@ def quantity(flag: str, text: str, unit: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     plan = read_plan(args)
-    endpoint = args.endpoint or ("http://127.0.0.1:4317" if args.protocol == "grpc" else "http://127.0.0.1:4318")
+    endpoint = args.endpoint or local_receiver(args.protocol)
     stopped = Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping(stopped))
@@ -244,15 +245,23 @@ def send_all(sender: Sender, plan: Plan, stopped: Event) -> None:
     generator = build(sender, plan.rate, plan.seed, start, plan.period)
     flushed, began = time.monotonic(), time.monotonic()
     with StatusLine() as line:
+
+        def present() -> int:
+            return time.time_ns() if end is None else min(time.time_ns(), end)
+
+        def report() -> None:
+            if line.due():
+                event = sender.client.trouble or generator.scenario.event
+                line.show(describe(sender, event, present() - generator.clock, began))
+
+        sender.waiting = report
         while not stopped.is_set() and (end is None or generator.clock < end):
-            now = time.time_ns() if end is None else min(time.time_ns(), end)
-            behind = now - generator.clock
-            generator.advance(min(now, generator.clock + 10 * TICK))
+            behind = present() - generator.clock
+            generator.advance(generator.clock + min(behind, 10 * TICK))
             if time.monotonic() - flushed >= FLUSH_EVERY_SECONDS:
                 generator.flush()
                 flushed = time.monotonic()
-            if line.due():
-                line.show(describe(sender, sender.client.trouble or generator.scenario.event, behind, began))
+            report()
             if behind <= TICK:
                 stopped.wait(TICK / SECOND)
         generator.flush()

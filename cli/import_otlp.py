@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from sonde.cli.api import local_receiver
 from sonde.cli.errors import CommandError
 from sonde.cli.otlp_client import Answer, OtlpClient, SendFailed
 from sonde.cli.otlp_files import Request, Source, open_source, read_requests
@@ -28,7 +29,7 @@ SENDERS = 4
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="files to send; - for standard input")
     parser.add_argument(
-        "--endpoint", default="http://127.0.0.1:4318", metavar="URL", help="OTLP/HTTP (default: http://127.0.0.1:4318)"
+        "--endpoint", default="", metavar="URL", help="OTLP/HTTP (default: the one that the settings name)"
     )
     parser.add_argument(
         "--signal", choices=("traces", "metrics", "logs"), default="", help="where the files do not say it themselves"
@@ -84,7 +85,8 @@ class Outcome:
 
 
 def run(args: argparse.Namespace) -> int:
-    client = OtlpClient(args.endpoint, "http", args.compression, args.token, retry_seconds=args.retry_seconds)
+    endpoint = args.endpoint or local_receiver("http")
+    client = OtlpClient(endpoint, "http", args.compression, args.token, retry_seconds=args.retry_seconds)
     outcome = Outcome()
     try:
         with StatusLine() as line, ThreadPoolExecutor(SENDERS) as pool:

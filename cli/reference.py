@@ -35,7 +35,7 @@ left alone.
 """
 COMMANDS = {
     "storage": "`serve`, `ingest`, `query`, `migrate`, `doctor`",
-    "ingest": "`serve`, `ingest`, `spool`, `doctor`",
+    "ingest": "`serve`, `ingest`, `spool`, `doctor`; `demo` and `import` send to its addresses",
     "query": "`serve`, `query`, `doctor`; `export` and `demo --serve` find the service by it",
 }
 

@@ -173,7 +173,7 @@ class Walker:
         failed = failed or broke_here
         extra = link + self.details(step, failed) + status(failed, "")
         if broke_here:
-            extra += self.exception(callee, step, trace, span, end)
+            extra += self.exception(callee, step, trace, span, start, end)
         self.add_span(callee, step.layer, step.inner, trace, span, parent, start, end, extra)
         self.meters.served(callee, step, (end - start) / 1e9, failed, trace + span, end)
         self.access_log(step, callee, failed, trace, span, start, end)
@@ -226,10 +226,10 @@ class Walker:
             return attributes(9, {"messaging.message.id": f"{self.rng.getrandbits(64):016x}", "messaging.batch": False})
         return attributes(9, {"thread.id": self.rng.randrange(64), "retry": failed})
 
-    def exception(self, container: Container, step: Step, trace: bytes, span: bytes, at: int) -> bytes:
+    def exception(self, container: Container, step: Step, trace: bytes, span: bytes, start: int, at: int) -> bytes:
         """The exception event (Span.Event: time 1, name 2, attributes 3), and the error log of the same."""
         kind, frames = EXCEPTIONS[container.service.language]
-        message = f"{step.name}: deadline exceeded after {self.rng.randrange(500, 3_000)} ms"
+        message = f"{step.name}: deadline exceeded after {(at - start) // MS} ms"
         values: dict[str, Value] = {
             "exception.type": kind,
             "exception.message": message,

@@ -34,7 +34,7 @@ Predicates = Annotated[
     list[str],
     Field(
         description="attribute predicate, repeatable; all must hold. `key` (is there), `!key` (is not), or `key OP value` with OP "
-        "one of `= != < <= > >= ~ !~`. Prefix the key with `resource.`, `scope.` or `event.` for those attributes. A number "
+        "one of `= != < <= > >= ~ !~`. Prefix the key with `resource.`, `scope.` or, of spans, `event.`. A number "
         'matches int and double, `true`/`false` bool, anything else string; quote to force a string: `"500"`.',
         examples=[["http.response.status_code>=500", "resource.k8s.pod.name~^cart-"]],
     ),
@@ -97,10 +97,16 @@ def checked_count(parameter: str, texts: Sequence[str], reader: Reader) -> None:
         raise InvalidParameter(parameter, f"{parameter} is given more than {most} times (query_max_predicates)")
 
 
-def attribute_filters(texts: Sequence[str], reader: Reader) -> list[Filter]:
-    """The conditions of `attr=` parameters."""
+def attribute_filters(texts: Sequence[str], reader: Reader, *, events: bool = False) -> list[Filter]:
+    """The conditions of `attr=` parameters; `events` where the rows have events, as spans do."""
     checked_count("attr", texts, reader)
     parsed = [predicates.parse(text, max_text=reader.config.query_max_text) for text in texts]
+    if not events and any(predicate.place == "event" for predicate in parsed):
+        raise InvalidParameter(
+            "attr",
+            "attr asks for events, which only spans have.",
+            hint='Ask /api/spans, or quote a key that begins with event.: "event.name"=x.',
+        )
     return [predicates.condition(predicate, number) for number, predicate in enumerate(parsed)]
 
 

@@ -3,7 +3,7 @@
     predicate  = ["!"] key                  the key is there (or is not), whatever its value's type
                | key operator value
     key        = [place "."] name           no place: the record's own attributes (of the span, log record or point)
-    place      = "resource" | "scope" | "span" | "log" | "point" | "event"
+    place      = "resource" | "scope" | "span" | "log" | "point" | "event" (of spans only)
     name       = characters other than = ! < > ~ "  |  a JSON string: "odd=key"
     operator   = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"
     value      = integer | float | "true" | "false" | JSON string | any other text, which is a string

@@ -105,7 +105,7 @@ def search_spans(reader: Reader, asked: SpanParameters) -> SpanPage:
         filters.status(asked.status),
         filters.duration(asked.min_duration, asked.max_duration),
         filters.identified("trace_id", asked.trace_id, 16),
-        *attribute_filters(asked.attr, reader),
+        *attribute_filters(asked.attr, reader, events=True),
     ]
     limit = checked_limit(asked.limit, reader)
     rows, cursor = newest.find(reader, newest.Search(SPANS, conditions, range, limit, asked.question(), before))

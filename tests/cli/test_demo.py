@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from threading import Event
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -19,6 +20,7 @@ from sonde.cli.demo import Generator, Plan, Sender, build
 from sonde.cli.fleet import CONTAINERS, JOBS, SERVERS, SERVICES, Fleet
 from sonde.cli.otlp_client import Answer
 from sonde.cli.scenario import SECOND
+from sonde.cli.shop_traces import Batch
 
 START = 1_767_600_000 * SECOND
 CLASSES = {
@@ -116,6 +118,10 @@ def test_errors_carry_exception_events_and_are_logged_in_their_trace(run: Kept) 
     broken = [span for _, span in run.spans() for event in span.events if event.name == "exception"]
     assert broken
     assert all(span.status.code == 2 for span in broken)
+    for span in broken:
+        message = str(plain(span.events[0].attributes)["exception.message"])
+        took = (span.end_time_unix_nano - span.start_time_unix_nano) // 1_000_000
+        assert message.endswith(f"deadline exceeded after {took} ms")
     logged = set()
     for group in run.merged("logs").resource_logs:  # type: ignore[attr-defined]
         for scope in group.scope_logs:
@@ -172,3 +178,21 @@ def test_a_run_with_an_end_puts_the_bad_deployment_in_its_middle() -> None:
     assert Plan(500, 0, 60 * SECOND, 1).period == 60 * SECOND
     assert Plan(500, 3_600 * SECOND, 0, 1).period == 3_600 * SECOND
     assert Plan(500, 0, None, 1).period == 20 * 60 * SECOND
+
+
+def test_a_demo_whose_receiver_takes_nothing_goes_on_reporting() -> None:
+    taken = Event()
+
+    class Stuck(Kept):
+        def send(self, signal: str, body: bytes) -> Answer:
+            assert taken.wait(60), "the demo stands still and says nothing"
+            return Answer(0, "")
+
+    sender = Sender(Stuck(), waiting=taken.set)  # type: ignore[arg-type]
+    batch = Batch()
+    with contextlib.closing(sender):
+        for _ in range(20):
+            batch.add(b"", b"", b"")
+            sender.submit("logs", batch)
+    assert sender.failure is None
+    assert sender.tallies["logs"].accepted == 20

@@ -83,6 +83,22 @@ def test_a_spool_that_can_not_be_written_is_a_failure(tmp_path: Path) -> None:
     assert (code, found["spool"]["level"]) == (1, "fail")
 
 
+def test_a_spool_that_is_no_folder_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    code, found = examined(tmp_path, "--spool", "file")
+    assert (code, found["spool"]["level"]) == (1, "fail")
+    assert found["clock"]["level"] == "ok"
+
+
+def test_a_ledger_that_can_not_be_read_is_a_failure_and_the_rest_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "ledger.sqlite").write_bytes(b"no database" * 1000)
+    code, found = examined(tmp_path, "--spool", "spool")
+    assert (code, found["ledger"]["level"]) == (1, "fail")
+    assert "file is not a database" in found["ledger"]["what"]
+    assert found["clock"]["level"] == "ok"
+
+
 def test_too_little_room_on_the_disk_is_told(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
     free = stat.f_bavail * stat.f_frsize

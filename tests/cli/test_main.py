@@ -135,6 +135,7 @@ def test_migrate_creates_the_tables_once(tmp_path: Path) -> None:
 def test_a_store_that_can_not_be_reached_is_told_in_a_sentence(tmp_path: Path) -> None:
     done = sonde("migrate", "--store", "http://default:hunter2@127.0.0.1:9/", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith(b"sonde: ")
-    assert b"Traceback" not in done.stderr
-    assert b"hunter2" not in done.stderr
+    assert done.stderr.decode() == (
+        "sonde: no ClickHouse server answers at http://default:***@127.0.0.1:9/ ([Errno 111] Connection refused); start it, or "
+        "name another with --store\n"
+    )

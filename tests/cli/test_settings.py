@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sonde.cli.api import local_api, local_receiver
 from sonde.cli.errors import UsageError
 from sonde.cli.parser import CommandParser
 from sonde.cli.reference import pages
@@ -183,3 +184,14 @@ def test_the_store_settings_refuse_what_can_not_be(values: dict[str, object], sa
 def test_the_configuration_page_is_what_the_settings_say() -> None:
     page = (TOP / "docs" / "configuration.md").read_text()
     assert page == "".join(pages()), "docs/configuration.md is out of date: run `make docs`"
+
+
+def test_commands_find_the_sonde_that_the_settings_describe(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert local_receiver("grpc") == "http://127.0.0.1:4317"
+    assert local_receiver("http") == "http://127.0.0.1:4318"
+    Path("sonde.toml").write_text('otlp_http = "[::1]:5318"\notlp_grpc = "off"')
+    monkeypatch.setenv("SONDE_QUERY", "0.0.0.0:9000")
+    assert local_receiver("http") == "http://[::1]:5318"
+    assert local_api().url == "http://127.0.0.1:9000"
+    with pytest.raises(UsageError, match="otlp_grpc is off"):
+        local_receiver("grpc")
