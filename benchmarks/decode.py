@@ -2,9 +2,11 @@
 
     python -m benchmarks.decode [--requests 40] [--rounds 9] [--signal traces|logs|metrics]
 
-`C parser` is `FromString` of the official protobuf classes alone, with not one field read from what it gives: a request at a
-time, and all requests joined, as `decode` takes them. `twin` walks those objects into the same columns. Times are CPU time of
-this thread, the least of all rounds; the cases take turns, so that a noisy machine is noisy for all of them.
+A request's counts go from scan to decode in a frame, as they do through the spool; making and reading the frames is the spool's
+part and not timed. `decode without counts` is what the writer does to a segment from before a restart. `C parser` is
+`FromString` of the official protobuf classes alone, with not one field read from what it gives: a request at a time, and all
+requests joined, as `decode` takes them. `twin` walks those objects into the same columns. Times are CPU time of this thread, the
+least of all rounds; the cases take turns, so that a noisy machine is noisy for all of them.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sonde.ingest.accounts import Stream
+from sonde.ingest.counts import total
 from sonde.ingest.decode import decode, warm
 from sonde.ingest.decoded import Decoded
 from sonde.ingest.limits import Limits
 from sonde.ingest.scan import REQUESTS, scan
+from sonde.ingest.segment import Frame, Opened, encode_request, read_segment
 from sonde.ingest.signals import Signal
 from sonde.ingest.twin import decode_slowly
 from sonde.ingest.twin_metrics import decode_metrics_slowly
@@ -45,8 +50,24 @@ def scanned(signal: Signal, bodies: list[bytes]) -> int:
     return sum(scan(signal, body, LIMITS, RECEIVED).accepted for body in bodies)
 
 
-def decoded(signal: Signal, bodies: list[bytes]) -> Decoded:
-    """What the writer does: many requests at once."""
+def framed(signal: Signal, bodies: list[bytes]) -> list[Frame]:
+    """The frames of the requests, as the writer reads them."""
+    content = [Opened(Stream("default", signal), LIMITS, RECEIVED, "", 1).encode()]
+    for body in bodies:
+        found = scan(signal, body, LIMITS, RECEIVED)
+        content += encode_request(1, body, RECEIVED, found.accepted, found.rejected, found.counts), body
+    return read_segment(b"".join(content)).frames
+
+
+def decoded(signal: Signal, bodies: list[bytes], frames: list[Frame]) -> Decoded:
+    """What the writer does: many requests at once, their counts taken from the frames."""
+    counted = total(signal, frames)
+    assert counted is not None
+    return decode(signal, bodies, [RECEIVED] * len(bodies), LIMITS, counted)
+
+
+def decoded_without_counts(signal: Signal, bodies: list[bytes]) -> Decoded:
+    """What the writer does to a segment from before a restart."""
     return decode(signal, bodies, [RECEIVED] * len(bodies), LIMITS)
 
 
@@ -69,7 +90,7 @@ def parsed(signal: Signal, bodies: list[bytes]) -> None:
 
 def check(signal: Signal, bodies: list[bytes]) -> None:
     """Kernels and twin must give the same Native bytes before anything is timed."""
-    fast, slow = encoded(decoded(signal, bodies)), encoded(decoded_slowly(signal, bodies))
+    fast, slow = encoded(decoded(signal, bodies, framed(signal, bodies))), encoded(decoded_slowly(signal, bodies))
     assert fast, "no blocks"
     assert [bytes(block) for block in fast] == [bytes(block) for block in slow]
 
@@ -87,15 +108,17 @@ def measure(signal: Signal, requests: int, rounds: int) -> dict[str, float]:
     records = scanned(signal, bodies)
     few, joined = bodies[:TWIN_REQUESTS], [b"".join(bodies)]
     few_records = scanned(signal, few)
+    frames = framed(signal, bodies)
     kept: list[Decoded] = []
 
     def decode_and_keep() -> None:
         kept.clear()
-        kept.append(decoded(signal, bodies))
+        kept.append(decoded(signal, bodies, frames))
 
     cases: dict[str, tuple[Callable[[], Any], int]] = {
         "scan": (lambda: scanned(signal, bodies), records),
         "decode": (decode_and_keep, records),
+        "decode without counts": (lambda: decoded_without_counts(signal, bodies), records),
         "encode": (lambda: encoded(kept[0]), records),
         "C parser": (lambda: parsed(signal, bodies), records),
         "C parser, joined": (lambda: parsed(signal, joined), records),
@@ -112,8 +135,17 @@ def measure(signal: Signal, requests: int, rounds: int) -> dict[str, float]:
 
 def show(signal: Signal, least: dict[str, float]) -> None:
     print(f"{signal}: {least['bytes']:.0f} bytes a {signal.record}")
-    for case in ("scan", "decode", "encode", "scan+decode+encode", "C parser", "C parser, joined", "twin"):
-        print(f"  {case:20} {least[case]:8.3f} us {1e3 / least[case]:10.1f} k/s")
+    for case in (
+        "scan",
+        "decode",
+        "decode without counts",
+        "encode",
+        "scan+decode+encode",
+        "C parser",
+        "C parser, joined",
+        "twin",
+    ):
+        print(f"  {case:21} {least[case]:8.3f} us {1e3 / least[case]:10.1f} k/s")
 
 
 def ratios(least: dict[str, float]) -> dict[str, float]:

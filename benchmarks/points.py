@@ -27,7 +27,7 @@ from sonde.ingest.dimensions import Announcer
 from sonde.ingest.signals import Signal
 
 from benchmarks import payload
-from benchmarks.decode import check, commit, cpu_seconds, decoded, decoded_slowly, encoded, parsed, scanned
+from benchmarks.decode import check, commit, cpu_seconds, decoded, decoded_slowly, encoded, framed, parsed, scanned
 from benchmarks.payload import AT_UNIX_NANO, RECORDS_PER_REQUEST, SCHEMA_URL, attribute, resource, resources, scopes
 
 POINTS_PER_SCOPE = RECORDS_PER_REQUEST // payload.RESOURCES_PER_REQUEST // payload.SCOPES_PER_RESOURCE
@@ -141,10 +141,11 @@ def measure(make: Callable[[int], list[bytes]], requests: int, rounds: int) -> d
     few = bodies[:TWIN_REQUESTS]
     check(Signal.METRICS, few)
     points, few_points = scanned(Signal.METRICS, bodies), scanned(Signal.METRICS, few)
-    found = decoded(Signal.METRICS, bodies)
+    frames = framed(Signal.METRICS, bodies)
+    found = decoded(Signal.METRICS, bodies, frames)
     steps: dict[str, tuple[Callable[[], Any], int]] = {
         "scan": (lambda: scanned(Signal.METRICS, bodies), points),
-        "decode": (lambda: decoded(Signal.METRICS, bodies), points),
+        "decode": (lambda: decoded(Signal.METRICS, bodies, frames), points),
         "encode": (lambda: encoded(found), points),
         "C parser": (lambda: parsed(Signal.METRICS, bodies), points),
         "twin": (lambda: encoded(decoded_slowly(Signal.METRICS, few)), few_points),
@@ -181,7 +182,8 @@ def measure_series(series: int, batch: int = 100_000) -> dict[str, float]:
     received = AT_UNIX_NANO + 10**9
     seconds = {"new": 0.0, "mark": 0.0, "known": 0.0}
     for first in range(0, series, batch):
-        found = decoded(Signal.METRICS, [series_request(first, batch)])
+        bodies = [series_request(first, batch)]
+        found = decoded(Signal.METRICS, bodies, framed(Signal.METRICS, bodies))
         began = time.thread_time()
         told = sum(rows for name, _, rows, _ in announcer.announce("t", found, received) if name == "series")
         seconds["new"] += time.thread_time() - began

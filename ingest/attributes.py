@@ -1,6 +1,7 @@
 """Attribute sets into columns: five maps by type for records, two for the small sets of events and links.
 
-Each map is a region (regions.py) of keys and values; a set's row in its parent holds where its items end.
+Each map is a region (regions.py) of keys, as symbols, and values; a set's row in its parent holds where its items end. The
+string values of the full set are packed.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 from sonde.ingest.any_value import locate_key_value, locate_value, put_attribute_text
 from sonde.ingest.kernel import inline, kernel, out_of_line
-from sonde.ingest.regions import ARENA_END, Regions, filled, next_row
+from sonde.ingest.regions import ARENA_END, Regions, filled, next_row, put_packed
 from sonde.ingest.scan_any_value import (
+    ANY_VALUE_BOOL_VALUE,
+    ANY_VALUE_DOUBLE_VALUE,
+    ANY_VALUE_INT_VALUE,
     ANY_VALUE_STRING_VALUE,
     BOOL,
     DOUBLE,
@@ -21,8 +25,9 @@ from sonde.ingest.scan_any_value import (
     STRING,
 )
 from sonde.ingest.scan_resource import RESOURCE_ATTRIBUTES
+from sonde.ingest.symbols import symbol
 from sonde.ingest.tally import KINDS
-from sonde.ingest.wire import byte_at, fixed32_at, fixed64_at, pass_field, take_len, take_tag
+from sonde.ingest.wire import byte_at, fixed32_at, fixed64_at, int64_at, pass_field, take_len, take_tag, take_varint
 from sonde.storage.columns import I64, Block, Column, Lists
 
 STRINGS, BOOLS, INTS, DOUBLES, TEXTS = range(5)
@@ -30,10 +35,12 @@ STRINGS, BOOLS, INTS, DOUBLES, TEXTS = range(5)
 MAPS = 5
 SMALL_STRINGS, SMALL_TEXTS = range(2)
 SMALL_MAPS = 2
-TEXT_COLUMNS = 4
-"""key start, key length, value start, value length."""
-NUMBER_COLUMNS = 3
-"""key start, key length, 64 bits of value."""
+PACKED_COLUMNS = 1
+"""key; the value is packed."""
+NUMBER_COLUMNS = 2
+"""key, 64 bits of value."""
+TEXT_COLUMNS = 3
+"""key, value start, value length."""
 
 SERVICE = np.uint64(int.from_bytes(b"service.", "little"))
 NAME = int.from_bytes(b"name", "little")
@@ -41,19 +48,28 @@ NAME = int.from_bytes(b"name", "little")
 
 @inline
 def put_attribute(buf: Any, pos: int, end: int, maps: int, out: Any, plan: Any) -> Any:
-    """What put_any_attribute is; by itself for a key and then a string, each shorter than 128 bytes, as most are."""
+    """What put_any_attribute is; by itself for the shape that nearly all have: a key and then one scalar, each shorter than 128
+    bytes."""
     if end - pos > 5 and byte_at(buf, pos) == KEY_VALUE_KEY and byte_at(buf, pos + 1) < 0x80:
         value = pos + 2 + byte_at(buf, pos + 1)
-        size = end - value - 4
-        if (
-            0 <= size < 0x7E
-            and byte_at(buf, value) == KEY_VALUE_VALUE
-            and byte_at(buf, value + 1) == size + 2
-            and byte_at(buf, value + 2) == ANY_VALUE_STRING_VALUE
-            and byte_at(buf, value + 3) == size
-        ):
-            put_pair(pos + 2, value, value + 4, end, maps + STRINGS, out, plan)
-            return
+        size = end - value - 3
+        if 0 < size < 0x7E and byte_at(buf, value) == KEY_VALUE_VALUE and byte_at(buf, value + 1) == size + 1:
+            field, content = byte_at(buf, value + 2), value + 3
+            if field == ANY_VALUE_STRING_VALUE:
+                if byte_at(buf, content) == size - 1:
+                    put_string(buf, pos + 2, value, content + 1, end, maps, out, plan)
+                    return
+            else:
+                stop, bits = 0, 0
+                if field == ANY_VALUE_INT_VALUE:
+                    bits, stop = take_varint(buf, content)
+                elif field == ANY_VALUE_DOUBLE_VALUE and size == 8:
+                    bits, stop = int64_at(buf, content), end
+                elif field == ANY_VALUE_BOOL_VALUE and size == 1:
+                    bits, stop = int(byte_at(buf, content) != 0), end
+                if stop == end:
+                    put_number(buf, pos + 2, value, bits, maps + (field >> 3) - 1, out, plan)
+                    return
     put_any_attribute(buf, pos, end, maps, out, plan)
 
 
@@ -64,12 +80,9 @@ def put_any_attribute(buf: Any, pos: int, end: int, maps: int, out: Any, plan: A
     key, key_stop, value, value_stop, key_strindex = locate_key_value(buf, pos, end)
     kind, a, b = locate_value(buf, value, value_stop)
     if kind == STRING and key_strindex == 0:
-        put_pair(key, key_stop, a, b, maps + STRINGS, out, plan)
+        put_string(buf, key, key_stop, a, b, maps, out, plan)
     elif STRING < kind <= DOUBLE and key_strindex == 0:
-        at, column = next_row(plan, maps + kind - 1)
-        out[at] = key
-        out[at + column] = key_stop - key
-        out[at + 2 * column] = a
+        put_number(buf, key, key_stop, a, maps + kind - 1, out, plan)
     else:
         put_text(buf, key, key_stop, value, value_stop, key_strindex, maps + TEXTS, out, plan)
 
@@ -81,18 +94,31 @@ def put_small_attribute(buf: Any, pos: int, end: int, maps: int, out: Any, plan:
     key, key_stop, value, value_stop, key_strindex = locate_key_value(buf, pos, end)
     kind, a, b = locate_value(buf, value, value_stop)
     if kind == STRING and key_strindex == 0:
-        put_pair(key, key_stop, a, b, maps + SMALL_STRINGS, out, plan)
+        put_slice(buf, key, key_stop, a, b, maps + SMALL_STRINGS, out, plan)
     else:
         put_text(buf, key, key_stop, value, value_stop, key_strindex, maps + SMALL_TEXTS, out, plan)
 
 
 @inline
-def put_pair(key: int, key_stop: int, value: int, value_stop: int, region: int, out: Any, plan: Any) -> Any:
+def put_string(buf: Any, key: int, key_stop: int, value: int, value_stop: int, maps: int, out: Any, plan: Any) -> Any:
+    at, _column = next_row(plan, maps + STRINGS)
+    out[at] = symbol(buf, key, key_stop, out, plan)
+    put_packed(buf, value, value_stop, plan)
+
+
+@inline
+def put_number(buf: Any, key: int, key_stop: int, bits: int, region: int, out: Any, plan: Any) -> Any:
     at, column = next_row(plan, region)
-    out[at] = key
-    out[at + column] = key_stop - key
-    out[at + 2 * column] = value
-    out[at + 3 * column] = value_stop - value
+    out[at] = symbol(buf, key, key_stop, out, plan)
+    out[at + column] = bits
+
+
+@inline
+def put_slice(buf: Any, key: int, key_stop: int, value: int, value_stop: int, region: int, out: Any, plan: Any) -> Any:
+    at, column = next_row(plan, region)
+    out[at] = symbol(buf, key, key_stop, out, plan)
+    out[at + column] = value
+    out[at + 2 * column] = value_stop - value
 
 
 @kernel
@@ -104,7 +130,7 @@ def put_text(
     to = plan[ARENA_END]
     stop = put_attribute_text(buf, key_strindex, value, value_stop, to)
     plan[ARENA_END] = stop
-    put_pair(key, key_stop, to, stop, region, out, plan)
+    put_slice(buf, key, key_stop, to, stop, region, out, plan)
 
 
 @inline
@@ -136,7 +162,7 @@ def map_shapes(maps: int, tally: I64, counts: int) -> dict[int, tuple[int, int]]
     """Rows and columns of the regions of a full set, from what scan counted at tally[counts]."""
     kinds = tally[counts : counts + KINDS].tolist()
     return {
-        maps + STRINGS: (kinds[STRING], TEXT_COLUMNS),
+        maps + STRINGS: (kinds[STRING], PACKED_COLUMNS),
         maps + BOOLS: (kinds[BOOL], NUMBER_COLUMNS),
         maps + INTS: (kinds[INT], NUMBER_COLUMNS),
         maps + DOUBLES: (kinds[DOUBLE], NUMBER_COLUMNS),
@@ -156,23 +182,24 @@ def map_columns(prefix: str, found: Regions, maps: int, parent: int, ends: int) 
     """The five columns of a full set; its ends are in the columns of region `parent` from `ends` on."""
 
     def column(place: int, values: Column) -> Column:
-        return found.maps(parent, ends + place, found.text(maps + place, 0), values)
+        return found.maps(parent, ends + place, found.interned(maps + place, 0), values)
 
     return {
-        f"{prefix}_string": column(STRINGS, found.text(maps + STRINGS, 2)),
-        f"{prefix}_int": column(INTS, found.signed(maps + INTS, 2)),
-        f"{prefix}_double": column(DOUBLES, found.signed(maps + DOUBLES, 2).view(np.float64)),
-        f"{prefix}_bool": column(BOOLS, found.narrow(maps + BOOLS, 2, "u1")),
-        f"{prefix}_json": column(TEXTS, found.text(maps + TEXTS, 2)),
+        f"{prefix}_string": column(STRINGS, found.packed(found.rows(maps + STRINGS))),
+        f"{prefix}_int": column(INTS, found.signed(maps + INTS, 1)),
+        f"{prefix}_double": column(DOUBLES, found.signed(maps + DOUBLES, 1).view(np.float64)),
+        f"{prefix}_bool": column(BOOLS, found.narrow(maps + BOOLS, 1, "u1")),
+        f"{prefix}_json": column(TEXTS, found.text(maps + TEXTS, 1)),
     }
 
 
 def small_map_columns(prefix: str, found: Regions, maps: int, parent: int, ends: int) -> Block:
     """The two columns of a small set, likewise."""
-    return {
-        f"{prefix}_{name}": found.maps(parent, ends + place, found.text(maps + place, 0), found.text(maps + place, 2))
-        for name, place in (("string", SMALL_STRINGS), ("json", SMALL_TEXTS))
-    }
+
+    def column(place: int) -> Column:
+        return found.maps(parent, ends + place, found.interned(maps + place, 0), found.text(maps + place, 1))
+
+    return {f"{prefix}_string": column(SMALL_STRINGS), f"{prefix}_json": column(SMALL_TEXTS)}
 
 
 def nested(block: Block, found: Regions, parent: int, ends: int) -> dict[str, Lists]:

@@ -17,6 +17,9 @@ with another value the blocks of a segment in flight would have other tokens."""
 CHUNK_RECORDS = 1 << 20
 """Records together. Only records of a few bytes each reach it: a data point may be 2 bytes on the wire and is 100 in columns.
 Part of the segment format as well."""
+CHUNK_ROOM = 1 << 29
+"""Bytes in columns together, as estimated: reached by records of very many tiny parts, or by as many resources. Part of the
+segment format too; requests spooled before their room was noted have none."""
 
 
 @dataclass(slots=True)
@@ -50,17 +53,19 @@ def requests_of(contents: Contents) -> list[Frame]:
 
 
 def chunks_of(requests: list[Frame]) -> Iterator[Chunk]:
-    """`requests` divided into chunks of at most CHUNK_BYTES and CHUNK_RECORDS, or of one request where it alone is larger."""
+    """`requests` divided into chunks of at most CHUNK_BYTES, CHUNK_RECORDS and CHUNK_ROOM, or of one request where it alone is
+    larger."""
     chunk = Chunk("0")
-    size = records = 0
+    size = records = room = 0
     for position, frame in enumerate(requests):
-        if chunk.frames and (size + frame.body_length > CHUNK_BYTES or records + frame.records > CHUNK_RECORDS):
-            yield chunk
-            chunk = Chunk(str(int(chunk.label) + 1))
-            size = records = 0
-        chunk.frames.append(frame)
-        chunk.positions.append(position)
         size += frame.body_length
         records += frame.records
+        room += frame.room
+        if chunk.frames and (size > CHUNK_BYTES or records > CHUNK_RECORDS or room > CHUNK_ROOM):
+            yield chunk
+            chunk = Chunk(str(int(chunk.label) + 1))
+            size, records, room = frame.body_length, frame.records, frame.room
+        chunk.frames.append(frame)
+        chunk.positions.append(position)
     if chunk.frames:
         yield chunk

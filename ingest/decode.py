@@ -1,9 +1,10 @@
-"""From request bodies to columns: join, scan, allocate exactly, fill.
+"""From request bodies to columns: join, count, allocate exactly, fill.
 
 Protobuf merges repeated fields, so the bodies of many requests, one after another, are one buffer that the kernels walk once;
 where each ends is kept beside it, so that no body's last field can reach into the next. Every body was accepted by `scan`
-when it was received. It is scanned again here, to count what to allocate and to reach the same verdicts, and because the fill
-kernels trust every byte: nothing that a disk may have changed goes before them unproven.
+when it was received. What to allocate is what that scan counted, where the frames say so under this start's signature and over
+the hash of these very bytes (counts.py). Else all is scanned again: the fill kernels trust every byte, so nothing goes before
+them unproven.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sonde.ingest.dimensions import Announcer, Told
 from sonde.ingest.limits import Limits
 from sonde.ingest.logs import decode_logs
 from sonde.ingest.metrics import decode_metrics
+from sonde.ingest.regions import room_for_text
 from sonde.ingest.scan import Body, merged, walk
 from sonde.ingest.signals import Signal
 from sonde.ingest.traces import decode_traces
@@ -40,40 +42,54 @@ USUAL_TEXT = 16
 """Room for JSON text that most batches do with, as a part of their length; the others are joined again."""
 SMALL_BODY = 4096
 """Bytes below which bodies are better joined by Python than one by one."""
-JOINED = Reused(np.uint8)
+JOINED = Reused(np.uint8, largest_bytes=128 << 20)
 LEAST_RECORD = 2
 """Bytes of the shortest record, an empty one: its tag and length."""
 
 
-def decode(signal: Signal, bodies: Sequence[Body], received_unix_nano: Sequence[int], limits: Limits) -> Decoded:
+def decode(
+    signal: Signal,
+    bodies: Sequence[Body],
+    received_unix_nano: Sequence[int],
+    limits: Limits,
+    counted: I64 | None = None,
+) -> Decoded:
     """The columns of all records of `bodies` that `limits` keep; body i was received at received_unix_nano[i].
 
-    Malformed where a body is not what scan had accepted.
+    `counted`: the tally of exactly these bodies, proven (counts.total); without it they are scanned. Malformed where a body is
+    not what scan had accepted.
     """
     received = np.array(received_unix_nano, np.int64)
     length = sum(map(len, bodies))
+    if counted is not None:
+        buffer, ends = join(bodies, int(counted[t.ARENA]))
+        kept = np.full(counted[t.SEEN], t.NO_REASON, np.uint8)
+        return DECODERS[signal](buffer, ends, received, counted, kept, length)
     tally, verdicts, buffer, ends = judged(signal, bodies, received, limits, length // USUAL_TEXT + 4096)
     if tally[t.REPEATED]:
         bodies = [whole(signal, body, limits) for body in bodies]
         length = sum(map(len, bodies))
         tally, verdicts, buffer, ends = judged(signal, bodies, received, limits, int(tally[t.ARENA]))
-    if tally[t.ARENA] > len(buffer) - length:
+    if room_for_text(length, int(tally[t.ARENA])) > len(buffer) - length:
         buffer, ends = join(bodies, int(tally[t.ARENA]))
     return DECODERS[signal](buffer, ends, received, tally, verdicts, length)
 
 
-def judged(signal: Signal, bodies: Sequence[Body], received: I64, limits: Limits, room: int) -> tuple[I64, U8, U8, I64]:
-    """(tally, verdicts, buffer, ends) of the bodies joined, with `room` bytes for JSON text behind them."""
-    buffer, ends = join(bodies, room)
-    verdicts = np.empty(len(buffer) // LEAST_RECORD + 1, np.uint8)
-    return walk(signal, buffer[: len(buffer) - room], ends, received, limits, verdicts), verdicts, buffer, ends
+def judged(
+    signal: Signal, bodies: Sequence[Body], received: I64, limits: Limits, arena: int
+) -> tuple[I64, U8, U8, I64]:
+    """(tally, verdicts, buffer, ends) of the bodies joined, with room for packed texts and `arena` bytes of JSON text."""
+    buffer, ends = join(bodies, arena)
+    length = int(ends[-1]) if len(ends) else 0
+    verdicts = np.empty(length // LEAST_RECORD + 1, np.uint8)
+    return walk(signal, buffer[:length], ends, received, limits, verdicts), verdicts, buffer, ends
 
 
-def join(bodies: Sequence[Body], room: int) -> tuple[U8, I64]:
-    """The bodies in one buffer with `room` bytes behind them, and where each ends."""
+def join(bodies: Sequence[Body], arena: int) -> tuple[U8, I64]:
+    """The bodies in one buffer, with room for packed texts and `arena` bytes of JSON text behind them, and where each ends."""
     ends = np.cumsum([len(body) for body in bodies], dtype=np.int64)
     total = int(ends[-1]) if len(bodies) else 0
-    buffer: U8 = JOINED.take(total + room)
+    buffer: U8 = JOINED.take(total + room_for_text(total, arena))
     target, at = buffer.data, 0
     if total < len(bodies) * SMALL_BODY:
         target[:total] = b"".join(bodies)

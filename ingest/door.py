@@ -172,6 +172,8 @@ class Visit:
             received_unix_nano=received,
             records=found.accepted,
             rejected=found.rejected,
+            counts=found.counts,
+            room=found.room,
         )
         if not found.rejected_total:
             return Accepted()

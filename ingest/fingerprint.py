@@ -21,7 +21,21 @@ from llvmlite import ir
 from numba import types
 from sonde.ingest.any_value import locate_key_value, locate_value
 from sonde.ingest.kernel import inline, intrinsic, kernel, out_of_line
-from sonde.ingest.scan_any_value import ARRAY, BOOL, BYTES, DOUBLE, INT, KEY_VALUE_KEY, KVLIST, STRINDEX, STRING, UNSET
+from sonde.ingest.scan_any_value import (
+    ANY_VALUE_INT_VALUE,
+    ANY_VALUE_STRING_VALUE,
+    ARRAY,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    INT,
+    KEY_VALUE_KEY,
+    KEY_VALUE_VALUE,
+    KVLIST,
+    STRINDEX,
+    STRING,
+    UNSET,
+)
 from sonde.ingest.scan_resource import (
     RESOURCE_ATTRIBUTES,
     RESOURCE_DROPPED_ATTRIBUTES_COUNT,
@@ -105,7 +119,21 @@ def text_hash(buf: Any, start: int, stop: int, seed: int) -> Any:
 
 @kernel
 def attribute_hash(buf: Any, pos: int, end: int) -> Any:
-    """Hash of the KeyValue in [pos, end). That of a set of attributes is the sum of theirs, mod 2^64; of none, 0."""
+    """Hash of the KeyValue in [pos, end). That of a set of attributes is the sum of theirs, mod 2^64; of none, 0.
+
+    First by itself for a key and then a string or an int, each shorter than 128 bytes, as most are.
+    """
+    if end - pos > 5 and byte_at(buf, pos) == KEY_VALUE_KEY and byte_at(buf, pos + 1) < 0x80:
+        value = pos + 2 + byte_at(buf, pos + 1)
+        size = end - value - 3
+        if 0 < size < 0x7E and byte_at(buf, value) == KEY_VALUE_VALUE and byte_at(buf, value + 1) == size + 1:
+            field, content = byte_at(buf, value + 2), value + 3
+            if field == ANY_VALUE_STRING_VALUE and byte_at(buf, content) == size - 1:
+                return fold(text_hash(buf, pos + 2, value, 0), text_hash(buf, content + 1, end, STRING))
+            if field == ANY_VALUE_INT_VALUE:
+                number, stop = take_varint(buf, content)
+                if stop == end:
+                    return fold(text_hash(buf, pos + 2, value, 0), word_hash(INT, number))
     key, key_stop, value, value_stop, key_strindex = locate_key_value(buf, pos, end)
     return fold(key_hash(buf, key, key_stop, key_strindex), value_hash(buf, value, value_stop))
 

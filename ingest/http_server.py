@@ -327,7 +327,7 @@ class Connection(asyncio.BufferedProtocol):
         assert incoming is not None
         self._in_headers = False
         self.deadline = self._server.loop.time() + self._server.timeout_seconds
-        headers = dict(self._headers)
+        headers = joined(self._headers)
         method = self._parser.get_method().decode("latin-1")
         incoming.keep_alive = self._parser.should_keep_alive()
         incoming.head_only = method == "HEAD"
@@ -558,6 +558,16 @@ class Connection(asyncio.BufferedProtocol):
             self._reading = True
             with contextlib.suppress(RuntimeError):
                 self._transport.resume_reading()
+
+
+def joined(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Header lines by name; those of the same name are one, with commas (RFC 9110, 5.3), so that none hides another."""
+    headers = dict(lines)
+    if len(headers) < len(lines):
+        headers = {}
+        for name, value in lines:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 def too_many_headers() -> HeadersTooLarge:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sonde.ingest.chunks import Chunk
+from sonde.ingest.counts import total
 from sonde.ingest.decoded import Decoded
 from sonde.ingest.dimensions import Announcer, Told
 from sonde.ingest.limits import Limits
 from sonde.ingest.segment import Buffer, Contents
 from sonde.ingest.signals import Signal
-from sonde.storage.columns import Block, Constant
+from sonde.storage.columns import I64, Block, Constant
 from sonde.storage.native import encode_block
 from sonde.storage.schema import table
 
@@ -21,7 +22,7 @@ NOT_RECORDS = frozenset({"exemplars"})
 
 _FAILURES_TOLD_APART = 64
 
-Decode = Callable[[Signal, Sequence[Buffer], Sequence[int], Limits], Decoded]
+Decode = Callable[[Signal, Sequence[Buffer], Sequence[int], Limits, I64 | None], Decoded]
 
 
 class Mismatch(Exception):
@@ -91,9 +92,10 @@ class Preparer:
 
     def _prepare(self, segment: str, contents: Contents, chunk: Chunk) -> Prepared:
         opened = contents.opened
+        signal = Signal(opened.stream.signal)
         times = [frame.received_unix_nano for frame in chunk.frames]
         bodies = [contents.body(frame) for frame in chunk.frames]
-        decoded = self._decode(Signal(opened.stream.signal), bodies, times, opened.limits)
+        decoded = self._decode(signal, bodies, times, opened.limits, total(signal, chunk.frames))
         check_records(chunk, decoded)
         with self._announcing:
             announced = self._announcer.announce(opened.stream.tenant, decoded, times[0])

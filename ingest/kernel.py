@@ -38,6 +38,7 @@ FOUNDATIONS = (
     "points.py",
     "series.py",
     "regions.py",
+    "symbols.py",
     "dimension_ranges.py",
     "scan_traces.py",
     "scan_logs.py",

@@ -17,8 +17,9 @@ from sonde.ingest.dimension_ranges import DIMENSION_COLUMNS, put_dimension, rang
 from sonde.ingest.fingerprint import resource_id, scope_id
 from sonde.ingest.kernel import kernel, out_of_line, part, pointer
 from sonde.ingest.regions import ARENA_END, Regions, filled, next_row, put_column
-from sonde.ingest.scan_any_value import STRING, UNSET
+from sonde.ingest.scan_any_value import STRING, UNSET, kinds_total
 from sonde.ingest.scan_resource import RESOURCE_OF, SCHEMA_URL, SCOPE_OF
+from sonde.ingest.symbols import symbol
 from sonde.ingest.tally import NO_REASON, RESOURCES, SCOPES, SEEN
 from sonde.ingest.wire import fixed32_at, int64_at, pass_field, take_len, take_tag, take_varint
 from sonde.storage.columns import I64, U8, Block
@@ -34,19 +35,16 @@ SCOPE_RANGES = RECORDS + 2
     OBSERVED_TIME,
     FLAGS,
     SERVICE_NAME,
-    _SERVICE_NAME_LENGTH,
     SEVERITY_NUMBER,
     SEVERITY_TEXT,
-    _SEVERITY_TEXT_LENGTH,
     EVENT_NAME,
-    _EVENT_NAME_LENGTH,
     BODY,
     _BODY_LENGTH,
     BODY_TYPE,
     RESOURCE_ID,
     SCOPE_ID,
     ATTRIBUTES_END,
-) = range(17)
+) = range(14)
 DROPPED_ATTRIBUTES = ATTRIBUTES_END + MAPS
 SPAN_ID = DROPPED_ATTRIBUTES + 1
 TRACE_ID = DROPPED_ATTRIBUTES + 2
@@ -56,7 +54,7 @@ OWN_TIME, OBSERVED, RECEIPT_TIME = 0, 1, 2
 """time_source"""
 
 
-def decode_logs(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, arena_start: int) -> Decoded:
+def decode_logs(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, length: int) -> Decoded:
     """The log records that `verdicts` keeps of the requests in `buffer`; the arguments are those of `decode_traces`."""
     shapes = {
         **map_shapes(ATTRIBUTES, tally, counted.ATTRIBUTES),
@@ -64,7 +62,8 @@ def decode_logs(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, 
         RESOURCE_RANGES: (int(tally[RESOURCES]), DIMENSION_COLUMNS),
         SCOPE_RANGES: (int(tally[SCOPES]), DIMENSION_COLUMNS),
     }
-    found = Regions(shapes, buffer, arena_start)
+    symbols = kinds_total(tally, counted.ATTRIBUTES) + 2 * int(tally[SEEN]) + int(tally[RESOURCES])
+    found = Regions(shapes, buffer, length, packed=length, symbols=symbols)
     fill_logs(buffer, ends, received, verdicts, found.out, found.plan)
     found.check()
     records = found.rows(RECORDS)
@@ -84,10 +83,10 @@ def log_columns(found: Regions) -> Block:
         "trace_id": found.octets(RECORDS, TRACE_ID, 16),
         "span_id": found.octets(RECORDS, SPAN_ID, 8),
         "flags": found.narrow(RECORDS, FLAGS, "u4"),
-        "service_name": found.text(RECORDS, SERVICE_NAME),
+        "service_name": found.interned(RECORDS, SERVICE_NAME),
         "severity_number": found.narrow(RECORDS, SEVERITY_NUMBER, "i4"),
-        "severity_text": found.text(RECORDS, SEVERITY_TEXT),
-        "event_name": found.text(RECORDS, EVENT_NAME),
+        "severity_text": found.interned(RECORDS, SEVERITY_TEXT),
+        "event_name": found.interned(RECORDS, EVENT_NAME),
         "body": found.text(RECORDS, BODY),
         "body_type": found.narrow(RECORDS, BODY_TYPE, "u1"),
         "resource_id": found.unsigned(RECORDS, RESOURCE_ID),
@@ -141,8 +140,7 @@ def fill_resource_logs(
         put_dimension(identity, resource, resource_stop, schema_url, schema_url_stop, RESOURCE_RANGES, out, plan)
         name, name_stop = locate_service_name(buf, resource, resource_stop)
         put_column(RECORDS, RESOURCE_ID, identity, first, last, out, plan)
-        put_column(RECORDS, SERVICE_NAME, name, first, last, out, plan)
-        put_column(RECORDS, SERVICE_NAME + 1, name_stop - name, first, last, out, plan)
+        put_column(RECORDS, SERVICE_NAME, symbol(buf, name, name_stop, out, plan), first, last, out, plan)
     return seen
 
 
@@ -179,7 +177,7 @@ def fill_log_record(buf: Any, pos: int, end: int, received: int, out: Any, plan:
     """Fill the next row of RECORDS from the LogRecord in [pos, end), but for the columns of its resource and scope."""
     out_of_line()
     trace_id, span_id = -1, -1
-    severity_text, severity_text_stop, event_name, event_name_stop = 0, 0, 0, 0
+    severity_text, event_name = 0, 0
     kind, body, body_stop = UNSET, 0, 0
     severity_number, flags, dropped = 0, 0, 0
     time, observed_time = 0, 0
@@ -206,8 +204,8 @@ def fill_log_record(buf: Any, pos: int, end: int, received: int, out: Any, plan:
         elif field == counted.LOG_SEVERITY_NUMBER:
             severity_number, pos = take_varint(buf, pos)
         elif field == counted.LOG_SEVERITY_TEXT:
-            severity_text, severity_text_stop = take_len(buf, pos)
-            pos = severity_text_stop
+            start, pos = take_len(buf, pos)
+            severity_text = symbol(buf, start, pos, out, plan)
         elif field == counted.LOG_TRACE_ID:
             trace_id, pos = take_len(buf, pos)
             if pos == trace_id:
@@ -220,8 +218,8 @@ def fill_log_record(buf: Any, pos: int, end: int, received: int, out: Any, plan:
             flags = fixed32_at(buf, pos)
             pos += 4
         elif field == counted.LOG_EVENT_NAME:
-            event_name, event_name_stop = take_len(buf, pos)
-            pos = event_name_stop
+            start, pos = take_len(buf, pos)
+            event_name = symbol(buf, start, pos, out, plan)
         elif field == counted.LOG_DROPPED_ATTRIBUTES_COUNT:
             dropped, pos = take_varint(buf, pos)
         else:
@@ -239,9 +237,7 @@ def fill_log_record(buf: Any, pos: int, end: int, received: int, out: Any, plan:
     out[at + FLAGS * column] = flags
     out[at + SEVERITY_NUMBER * column] = severity_number
     out[at + SEVERITY_TEXT * column] = severity_text
-    out[at + (SEVERITY_TEXT + 1) * column] = severity_text_stop - severity_text
     out[at + EVENT_NAME * column] = event_name
-    out[at + (EVENT_NAME + 1) * column] = event_name_stop - event_name
     out[at + BODY * column] = body
     out[at + (BODY + 1) * column] = body_stop - body
     out[at + BODY_TYPE * column] = kind

@@ -23,6 +23,7 @@ from sonde.ingest.fingerprint import attribute_hash, metric_id, resource_id, sco
 from sonde.ingest.kernel import inline, kernel, part, pointer
 from sonde.ingest.point_blocks import points_blocks
 from sonde.ingest.regions import CAPACITY, Regions, filled, next_row
+from sonde.ingest.scan_any_value import kinds_total
 from sonde.ingest.scan_resource import RESOURCE_OF, SCHEMA_URL
 from sonde.ingest.series import (
     METRIC_COLUMNS,
@@ -49,9 +50,10 @@ from sonde.ingest.wire import low32_signed, pass_field, take_len, take_tag, take
 from sonde.storage.columns import I64, U8
 
 
-def decode_metrics(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, arena_start: int) -> Decoded:
+def decode_metrics(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, length: int) -> Decoded:
     """The data points that `verdicts` keeps of the requests in `buffer`; the arguments are those of `decode_traces`."""
-    found = Regions(shapes(tally), buffer, arena_start)
+    symbols = kinds_total(tally, counted.FILTERED_ATTRIBUTES)
+    found = Regions(shapes(tally), buffer, length, symbols=symbols)
     fill_metrics(buffer, ends, received, verdicts, found.out, found.plan)
     found.check()
     return Decoded(

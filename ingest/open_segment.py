@@ -50,9 +50,17 @@ class OpenSegment:
         self._buffers.append(buffer)
         self.staged_size += len(buffer)
 
-    def stage(self, body: Buffer, received_unix_nano: int, records: int, rejected: Sequence[int]) -> None:
+    def stage(
+        self,
+        body: Buffer,
+        received_unix_nano: int,
+        records: int,
+        rejected: Sequence[int],
+        counts: bytes = b"",
+        room: int = 0,
+    ) -> None:
         """Put one request behind those staged. `body` is kept by reference until `commit`."""
-        self._stage(encode_request(self._seed, body, received_unix_nano, records, rejected))
+        self._stage(encode_request(self._seed, body, received_unix_nano, records, rejected, counts, room))
         if len(body):
             self._stage(body)
         self._staged_tally.add_request(records, rejected)

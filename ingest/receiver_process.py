@@ -13,7 +13,7 @@ import signal as signals
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import IO, Any
 
 from sonde.ingest.addresses import CannotListen
@@ -21,6 +21,7 @@ from sonde.ingest.config import IngestConfig
 from sonde.ingest.limits import Limits
 from sonde.ingest.receivers import Receivers, open_door, open_spool
 from sonde.ingest.signals import Signal
+from sonde.ingest.signature import adopt_key, key
 
 READY = "ready\n"
 
@@ -31,24 +32,26 @@ class Orders:
 
     config: IngestConfig
     limits: Mapping[Signal, Limits]
+    key: str = field(default_factory=key, repr=False)
+    """What it signs with, so that the writer relies on what its scans counted."""
 
     def encode(self) -> str:
-        return json.dumps(
-            {"config": asdict(self.config), "limits": {k.value: v.as_dict() for k, v in self.limits.items()}}
-        )
+        limits = {signal.value: limits.as_dict() for signal, limits in self.limits.items()}
+        return json.dumps({"config": asdict(self.config), "limits": limits, "key": self.key})
 
     @classmethod
     def decode(cls, line: str) -> Orders:
         values = json.loads(line)
         config: dict[str, Any] = values["config"]
-        for field in fields(IngestConfig):
-            if isinstance(field.default, tuple):
-                config[field.name] = tuple(config[field.name])
+        for each in fields(IngestConfig):
+            if isinstance(each.default, tuple):
+                config[each.name] = tuple(config[each.name])
         limits = {Signal(name): Limits.from_dict(value) for name, value in values["limits"].items()}
-        return cls(IngestConfig(**config), limits)
+        return cls(IngestConfig(**config), limits, values["key"])
 
 
 def run(orders: Orders, stdin: IO[str], stdout: IO[str]) -> int:
+    adopt_key(orders.key)
     spool = open_spool(orders.config, orders.limits)
     receivers = Receivers(orders.config, open_door(orders.config, orders.limits, spool), shared_ports=True)
     try:

@@ -4,30 +4,53 @@ A region holds `capacity` rows of some columns, column after column; row r of co
 array and one `plan` serve every kernel, so that all have the same few arguments; every value is 64 bits until the columns
 are handed out.
 
-`plan` holds for each region its base, its capacity and how many rows are filled, and at ARENA_END where the next JSON text
-is to be written.
+`plan` holds for each region its base, its capacity and how many rows are filled; where the next JSON text and the next packed
+text are to be written; and the state of the symbols (symbols.py).
+
+Kernels write text into the buffer of the requests, behind them: the packed texts, as Native has them (VarUInt length, bytes), in
+no more room than the messages take that they are from, since each stands there with a length as long; then JSON text, in as
+much as was counted.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sonde.ingest.kernel import inline
-from sonde.storage.columns import I64, U8, U64, Array, Column, Lists, Maps, Strings
+from sonde.ingest.wire import fixed64_at, put_fixed64
+from sonde.storage.columns import I64, U8, U64, Array, Column, Interned, Lists, Maps, Packed, Strings
 from sonde.storage.reuse import Reused
 
-PLACES = 16
+PLACES = 20
 """Regions there may be."""
+SYMBOLS = PLACES - 2
+SLOTS = PLACES - 1
 CAPACITY = PLACES
 FILLED = 2 * PLACES
 ARENA_END = 3 * PLACES
+PACKED_END = ARENA_END + 1
+LAST_SYMBOL = ARENA_END + 2
+SEED = ARENA_END + 3
+PLAN = ARENA_END + 4
 
+SYMBOL_FIELDS = 3
+MOST_SLOTS = 1 << 15
+SLACK = 64
+"""Bytes behind the packed texts that may be written, and behind the requests that may be read."""
 WORD = 8
 
+WORDS = Reused(np.int64, largest_bytes=128 << 20)
+SEED_OF_THIS_PROCESS = secrets.randbits(63)
+"""Which texts collide can't be known from outside."""
 
-WORDS = Reused(np.int64)
+
+def room_for_text(length: int, arena: int) -> int:
+    """Bytes that the buffer needs behind requests of `length`, for packed texts and `arena` bytes of JSON text."""
+    return length + arena + 2 * SLACK
 
 
 @inline
@@ -52,12 +75,39 @@ def put_column(region: int, column: int, value: int, first: int, last: int, out:
         out[row] = value
 
 
-class Regions:
-    """The array, its plan, and the columns that come out. `shapes`: rows and columns of each region."""
+@inline
+def put_packed(buf: Any, start: int, stop: int, plan: Any) -> Any:
+    """Append the text in [start, stop) to the packed ones. Sixteen bytes at a time, running over the end."""
+    to = plan[PACKED_END]
+    length = stop - start
+    while length >= 0x80:
+        buf[to] = length & 0x7F | 0x80
+        length >>= 7
+        to += 1
+    buf[to] = length
+    to += 1
+    plan[PACKED_END] = to + stop - start
+    while start < stop:
+        first, second = fixed64_at(buf, start), fixed64_at(buf, start + 8)
+        put_fixed64(buf, to, first)
+        put_fixed64(buf, to + 8, second)
+        start += 16
+        to += 16
 
-    def __init__(self, shapes: Mapping[int, tuple[int, int]], buffer: U8, arena_start: int) -> None:
-        self.plan: I64 = np.zeros(ARENA_END + 1, np.int64)
-        self.plan[ARENA_END] = arena_start
+
+class Regions:
+    """The array, its plan, and the columns that come out.
+
+    `shapes`: rows and columns of each region. `buffer`: of the requests, free from `start` on: for `packed` bytes of packed text,
+    SLACK, and JSON text. `symbols`: how often a kernel may ask for a symbol.
+    """
+
+    def __init__(
+        self, shapes: Mapping[int, tuple[int, int]], buffer: U8, start: int, *, packed: int = 0, symbols: int = 0
+    ) -> None:
+        slots = min(1 << (2 * symbols + 62).bit_length(), MOST_SLOTS)
+        shapes = {**shapes, SLOTS: (slots, 1), SYMBOLS: (symbols + 1, SYMBOL_FIELDS)}
+        self.plan: I64 = np.zeros(PLAN, np.int64)
         total = 0
         for region, (rows, columns) in shapes.items():
             self.plan[region], self.plan[CAPACITY + region] = total, rows
@@ -65,6 +115,12 @@ class Regions:
         self.out: I64 = WORDS.take(total)
         self.buffer = buffer
         self.shapes = shapes
+        self.packed_start, self.packed_stop = start, start + packed
+        self.plan[PACKED_END], self.plan[ARENA_END] = start, start + packed + SLACK
+        self.plan[SEED] = SEED_OF_THIS_PROCESS
+        self.plan[FILLED + SYMBOLS] = 1
+        self.out[self.plan[SLOTS] : self.plan[SLOTS] + slots] = 0
+        self.out[self.plan[SYMBOLS] : self.plan[SYMBOLS] + SYMBOL_FIELDS] = 0
 
     def rows(self, region: int) -> int:
         return int(self.plan[FILLED + region])
@@ -76,8 +132,8 @@ class Regions:
                 raise RuntimeError(
                     f"decode filled {self.rows(region)} rows of region {region} where {capacity} were counted"
                 )
-        if self.plan[ARENA_END] > len(self.buffer):
-            raise RuntimeError("decode wrote more JSON text than was counted")
+        if self.plan[PACKED_END] > self.packed_stop or self.plan[ARENA_END] > len(self.buffer):
+            raise RuntimeError("decode wrote more text than was counted")
 
     def signed(self, region: int, column: int) -> I64:
         """Column `column` as int64: a view."""
@@ -101,6 +157,20 @@ class Regions:
     def text(self, region: int, column: int) -> Strings:
         """The columns `column` (start) and the next (length)."""
         return Strings(self.buffer, self.signed(region, column), self.signed(region, column + 1))
+
+    def packed(self, rows: int) -> Packed:
+        """The texts of `put_packed`."""
+        return Packed(self.buffer[self.packed_start : int(self.plan[PACKED_END])], rows)
+
+    def interned(self, region: int, column: int) -> Interned:
+        """Column `column`, of symbols."""
+        return Interned(self.symbols, self.signed(region, column))
+
+    @cached_property
+    def symbols(self) -> Strings:
+        start = int(self.plan[SYMBOLS])
+        table = self.out[start : start + self.rows(SYMBOLS) * SYMBOL_FIELDS].reshape(-1, SYMBOL_FIELDS)
+        return Strings(self.buffer, table[:, 0].copy(), table[:, 1].copy())
 
     def lists(self, region: int, column: int, items: Column) -> Lists:
         """An array of `items`; `column` holds the ends."""

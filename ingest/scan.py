@@ -16,10 +16,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sonde.ingest import tally as t
+from sonde.ingest.counts import counts_of
 from sonde.ingest.errors import Malformed
 from sonde.ingest.limits import Limits, Reason
+from sonde.ingest.room import check_room, room_of
 from sonde.ingest.scan_logs import scan_logs
-from sonde.ingest.scan_metrics import scan_metrics
+from sonde.ingest.scan_metrics import DEEPEST, scan_metrics
 from sonde.ingest.scan_traces import scan_traces
 from sonde.ingest.signals import Signal
 from sonde.ingest.wire import failure
@@ -27,11 +29,12 @@ from sonde.storage.columns import I64, U8
 
 Body: TypeAlias = "bytes | bytearray | memoryview"
 
-SCANNERS: dict[Signal, Callable[..., int]] = {
-    Signal.TRACES: scan_traces,
-    Signal.METRICS: scan_metrics,
-    Signal.LOGS: scan_logs,
+SCANNERS: dict[Signal, tuple[Callable[..., int], int]] = {
+    Signal.TRACES: (scan_traces, t.DEEPEST),
+    Signal.METRICS: (scan_metrics, DEEPEST),
+    Signal.LOGS: (scan_logs, t.DEEPEST),
 }
+"""With the nesting of AnyValue beyond which the C parser gives up."""
 REQUESTS: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
@@ -58,11 +61,15 @@ WHAT_TO_DO = {
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a body holds. `rejected` is indexed by Reason; `first_rejected` is a byte offset, -1 where all are kept."""
+    """What a body holds. `rejected` is indexed by Reason; `first_rejected` is a byte offset, -1 where all are kept; `counts` spare
+    the decoder a scan of its own (counts.py), where they are not empty."""
 
     records: int
     rejected: tuple[int, ...]
     first_rejected: int = -1
+    counts: bytes = b""
+    room: int = 0
+    """Bytes that its columns will take (room.py)."""
 
     @property
     def rejected_total(self) -> int:
@@ -74,10 +81,12 @@ class Scan:
 
 
 def scan(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> Scan:
-    """Check one request. Malformed, with the byte offset and what stands there, where it is not one."""
-    tally = survey(signal, body, limits, received_unix_nano)
+    """Check one request. Malformed, with the byte offset and what stands there, where it is not one; TooLarge where its columns
+    would take too much memory."""
+    tally, counts = survey(signal, body, limits, received_unix_nano)
     rejected = tally[t.REJECTED : t.REJECTED + len(Reason)]
-    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), int(tally[t.FIRST_REJECTED]))
+    first = int(tally[t.FIRST_REJECTED])
+    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), first, counts, room_of(tally))
 
 
 def explain(found: Scan, signal: Signal) -> str:
@@ -96,13 +105,15 @@ def explain(found: Scan, signal: Signal) -> str:
     )
 
 
-def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> I64:
-    """The tally of one body; where singular messages repeat in it, of what it means once they are merged."""
+def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> tuple[I64, bytes]:
+    """The tally of one body, and its `counts`; where singular messages repeat in it, the tally of what it means once they are
+    merged, and no counts."""
     tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
-    if tally[t.REPEATED]:
-        body = merged(signal, body)
-        tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
-    return tally
+    check_room(tally)  # before objects are made of it
+    if not tally[t.REPEATED]:
+        return tally, counts_of(signal, tally)
+    body = merged(signal, body)
+    return walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits), b""
 
 
 def walk(
@@ -119,13 +130,15 @@ def walk(
     """
     tally = t.new_tally()
     tally[t.VERDICTS] = len(verdicts)
-    buffer = buffer.view()
-    buffer.flags.writeable = False  # one type of buffer, so that numba compiles once
-    stopped = SCANNERS[signal](
+    if buffer.flags.writeable:
+        buffer = buffer.view()
+        buffer.flags.writeable = False  # one type of buffer, so that numba compiles once
+    scanner, deepest = SCANNERS[signal]
+    stopped = scanner(
         buffer,
         np.asarray(ends, np.int64),
         np.asarray(received_unix_nano, np.int64),
-        t.limits_array(limits),
+        t.limits_array(limits, deepest),
         tally,
         verdicts,
         t.new_frames(),

@@ -87,7 +87,9 @@ def scan_attribute(buf: Any, pos: int, end: int, small: int, counts: int, limits
             plain = False
             if field == ANY_VALUE_STRING_VALUE:
                 size -= 1
-                plain = byte_at(buf, content) == size and is_ascii(buf, content + 1, end)
+                if byte_at(buf, content) == size and is_ascii(buf, pos, end):  # the tags and lengths are ASCII as well
+                    tally[counts + STRING] += 1
+                    return max(value - pos - 2, size)
             elif small == 0 and field == ANY_VALUE_INT_VALUE:
                 plain = read_varint(buf, content, end)[1] == end
                 size = SCALAR_SIZE

@@ -16,7 +16,6 @@ from sonde.ingest.tally import (
     KINDS,
     MAX_ATTRIBUTES,
     MAX_BUCKETS,
-    MAX_DEPTH,
     MAX_EXEMPLARS,
     NO_REASON,
     OWN,
@@ -73,7 +72,6 @@ def scan_metrics(buf: Any, ends: Any, received: Any, limits: Any, tally: Any, ve
 
     0, or the first failure. `verdicts` (uint8) takes the verdict on each point in wire order, tally[VERDICTS] at most.
     """
-    limits[MAX_DEPTH] = min(limits[MAX_DEPTH], DEEPEST)
     data, stops, times = pointer(buf), pointer(ends), pointer(received)
     bounds, counts, judged, scratch = pointer(limits), pointer(tally), pointer(verdicts), pointer(frames)
     pos = 0
@@ -346,6 +344,8 @@ def scan_number_point(buf: Any, pos: int, end: int, limits: Any, tally: Any, fra
             pos = read_fixed(pos, end, 8)
             if pos >= 0:
                 time = int64_at(buf, start)
+        elif field == f.NUMBER_START_TIME or field == f.NUMBER_AS_DOUBLE or field == f.NUMBER_AS_INT:
+            pos = read_fixed(pos, end, 8)
         elif field == f.NUMBER_EXEMPLARS:
             start, pos = read_len(buf, pos, end)
             if pos < 0:

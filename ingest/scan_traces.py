@@ -40,6 +40,7 @@ from sonde.ingest.wire import (
     read_fixed,
     read_len,
     read_tag,
+    read_varint,
     skip_field,
     tag,
 )
@@ -304,6 +305,8 @@ def scan_span(buf: Any, pos: int, end: int, received: int, limits: Any, tally: A
             trace_state, pos = scan_text(buf, pos, end)
         elif field == SPAN_NAME:
             name, pos = scan_text(buf, pos, end)
+        elif field == SPAN_KIND:
+            _value, pos = read_varint(buf, pos, end)
         elif field == SPAN_START_TIME_UNIX_NANO:
             start = pos
             pos = read_fixed(pos, end, 8)

@@ -8,14 +8,15 @@ is, and so does any OTLP library.
     segment = frame*                        the first is OPENED; where the owner closed it in order, the last is SEALED
     frame   = head body
     head    = tag(19800, LEN) length        5 bytes; the length of what follows, as a two-byte varint
-              "sond" kind                   4 + 1 bytes, and 3 of padding
+              "sond" kind room              4 + 1 + 3 bytes; room: KiB that the body takes in columns, as estimated (room.py)
               body_length records           uint32 each; records = those accepted
               received_unix_nano            uint64
               identity                      16 bytes: xxh3_128 of the body, zero where there is none
               checksum                      8 bytes: xxh3_64 of all from "sond" on, without itself, seeded (below)
               extra                         the rest of the length; by kind
     kind    1 OPENED    extra: JSON of `Opened`
-            2 REQUEST   extra: (reason uint8, count uint32)*, the records refused; body: the request, if any was accepted
+            2 REQUEST   extra: nothing, or number of reasons uint8, (reason uint8, count uint32)*, the records refused, and
+                        counts: what the scan counted (counts.py); body: the request, if any was accepted
             3 REFUSALS  extra: JSON {reason: [requests, records]}, requests refused whole
             4 SEALED    extra: JSON of the `Tally` of all frames before
 
@@ -35,14 +36,15 @@ from typing import Any, NamedTuple, TypeAlias
 import xxhash
 from sonde.ingest.accounts import Stream, Tally
 from sonde.ingest.limits import Limits
+from sonde.ingest.signature import signed
 
-FORMAT = 1
+FORMAT = 2
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _TAG = bytes([0xC2, 0xD5, 0x09])
 """Varint of (19 800 << 3) | 2."""
 _MAGIC = b"sond"
-_FIELDS = struct.Struct("<4sB3xIIQ16s")
+_FIELDS = struct.Struct("<4sB3sIIQ16s")
 _CHECKSUM_BYTES = 8
 _PREFIX_BYTES = len(_TAG) + 2
 _FIXED_BYTES = _FIELDS.size + _CHECKSUM_BYTES
@@ -52,6 +54,7 @@ MAX_FRAME_HEAD = _PREFIX_BYTES + _MAX_HEAD
 _REJECTED = struct.Struct("<BI")
 _NO_IDENTITY = bytes(16)
 MAX_BODY_BYTES = 0xFFFF_FFFF
+_MAX_ROOM = 0xFF_FFFF
 TAIL_BYTES = 4096
 """A SEALED frame is found by looking at no more than this many bytes at the end of a file."""
 
@@ -96,9 +99,7 @@ class Opened:
         """The inverse of `encode`, from the frame's extra; raises DamagedSegment."""
         values = json.loads(bytes(extra))
         if values["format"] != FORMAT:
-            raise DamagedSegment(
-                f"segment format {values['format']}: this sonde reads format {FORMAT}; use a newer one"
-            )
+            raise DamagedSegment(f"segment format {values['format']}: this sonde reads format {FORMAT} alone")
         values["stream"] = Stream(*values["stream"])
         values["limits"] = Limits.from_dict(values["limits"])
         return cls(**values)
@@ -115,6 +116,8 @@ class Frame(NamedTuple):
     received_unix_nano: int
     identity: bytes
     extra: Buffer
+    room: int = 0
+    """Bytes that the body takes in columns, as estimated at the door."""
 
     @property
     def end(self) -> int:
@@ -127,10 +130,19 @@ class Frame(NamedTuple):
     def rejected(self) -> tuple[int, ...]:
         """Of a REQUEST: records refused, indexed by Reason (as far as the last one that occurs)."""
         counts: list[int] = []
-        for reason, count in _REJECTED.iter_unpack(self.extra):
+        for reason, count in _REJECTED.iter_unpack(self.extra[1 : self._counts_start]):
             counts.extend([0] * (reason + 1 - len(counts)))
             counts[reason] = count
         return tuple(counts)
+
+    @property
+    def counts(self) -> Buffer:
+        """Of a REQUEST: what its scan counted, as `counts.py` has it; empty where there is nothing."""
+        return self.extra[self._counts_start :]
+
+    @property
+    def _counts_start(self) -> int:
+        return 1 + self.extra[0] * _REJECTED.size if len(self.extra) else 0
 
     def count_into(self, tally: Tally) -> None:
         """Add what this frame stands for to `tally`."""
@@ -148,23 +160,47 @@ def encode_head(
     body: Buffer = b"",
     records: int = 0,
     received_unix_nano: int = 0,
+    room: int = 0,
     extra: bytes = b"",
+    counts: bytes = b"",
 ) -> bytes:
-    """The head of a frame, to be written in front of `body`. One pass over the body, for its identity."""
+    """The head of a frame, to be written in front of `body`. One pass over the body, for its identity.
+
+    `counts`: of the scan of `body`, not signed yet; they go behind `extra`.
+    """
+    identity = xxhash.xxh3_128_digest(body) if len(body) else _NO_IDENTITY
+    if counts:
+        extra += signed(counts, identity, len(body))
     length = _FIXED_BYTES + len(extra)
     if length > _MAX_HEAD:
         raise ValueError(f"a frame's head holds at most {_MAX_HEAD} bytes, not {length}")
-    identity = xxhash.xxh3_128_digest(body) if len(body) else _NO_IDENTITY
-    fields = _FIELDS.pack(_MAGIC, kind, len(body), records, received_unix_nano, identity)
+    kib = min(-(-room // 1024), _MAX_ROOM).to_bytes(3, "little")
+    fields = _FIELDS.pack(_MAGIC, kind, kib, len(body), records, received_unix_nano, identity)
     checksum = xxhash.xxh3_64_digest(fields + extra, seed)
     return b"".join((_TAG, bytes((0x80 | length & 0x7F, length >> 7)), fields, checksum, extra))
 
 
-def encode_request(seed: int, body: Buffer, received_unix_nano: int, records: int, rejected: Sequence[int]) -> bytes:
-    """The head of a REQUEST. `body` is what will be written after it (empty where nothing was accepted)."""
-    extra = b"".join([_REJECTED.pack(reason, count) for reason, count in enumerate(rejected) if count])
+def encode_request(
+    seed: int,
+    body: Buffer,
+    received_unix_nano: int,
+    records: int,
+    rejected: Sequence[int],
+    counts: bytes = b"",
+    room: int = 0,
+) -> bytes:
+    """The head of a REQUEST. `body` is what will be written after it (empty where nothing was accepted); `counts` what the scan
+    counted of it, where the decoder may rely on that (counts.py); `room` the bytes that its columns will take (room.py)."""
+    reasons = [_REJECTED.pack(reason, count) for reason, count in enumerate(rejected) if count]
     return encode_head(
-        Kind.REQUEST, seed=seed, body=body, records=records, received_unix_nano=received_unix_nano, extra=extra
+        Kind.REQUEST,
+        seed=seed,
+        body=body,
+        records=records,
+        received_unix_nano=received_unix_nano,
+        room=room,
+        extra=bytes([len(reasons)]) + b"".join(reasons) if reasons or counts else b"",
+        counts=counts,
     )
 
 
@@ -187,14 +223,15 @@ def head_at(buffer: Buffer, offset: int, seed: int) -> Frame | None:
     body_start = fixed + length
     if length < _FIXED_BYTES or len(buffer) < body_start:
         return None
-    magic, kind, body_length, records, received_unix_nano, identity = _FIELDS.unpack_from(buffer, fixed)
+    magic, kind, kib, body_length, records, received_unix_nano, identity = _FIELDS.unpack_from(buffer, fixed)
     checksum_start = fixed + _FIELDS.size
     extra = buffer[fixed + _FIXED_BYTES : body_start]
     covered = bytes(buffer[fixed:checksum_start]) + bytes(extra)
     checksum = bytes(buffer[checksum_start : checksum_start + _CHECKSUM_BYTES])
     if magic != _MAGIC or xxhash.xxh3_64_digest(covered, seed) != checksum:
         return None
-    return Frame(kind, offset, body_start, body_length, records, received_unix_nano, identity, extra)
+    room = int.from_bytes(kib, "little") * 1024
+    return Frame(kind, offset, body_start, body_length, records, received_unix_nano, identity, extra, room)
 
 
 def frame_at(buffer: Buffer, offset: int, seed: int) -> Frame | None:

@@ -24,9 +24,9 @@ from sonde.ingest.attributes import (
 )
 from sonde.ingest.kernel import inline, kernel, out_of_line, part, pointer
 from sonde.ingest.limits import Limits
-from sonde.ingest.regions import ARENA_END, Regions, filled, next_row
+from sonde.ingest.regions import ARENA_END, Regions, filled, next_row, room_for_text
 from sonde.ingest.rows import strings_of
-from sonde.ingest.scan_any_value import scan_attribute
+from sonde.ingest.scan_any_value import kinds_total, scan_attribute
 from sonde.ingest.tally import ARENA, KINDS, OWN, limits_array, new_frames, new_tally
 from sonde.ingest.wire import pass_field, take_len, take_tag
 from sonde.storage.columns import I64, U64, Block, Strings
@@ -79,7 +79,7 @@ class SeriesOfBatch:
         self._points = points
         self._metrics = metrics
         self._buffer = found.buffer
-        self._arena_start = int(found.plan[ARENA_END])
+        self._text_start = int(found.plan[ARENA_END])
 
     def resource_ids(self, points: I64) -> U64:
         """The fingerprint of the resource of each of `points` (indices into `ids`)."""
@@ -107,7 +107,8 @@ class SeriesOfBatch:
         if counted < 0:
             raise RuntimeError("a point that was scanned and decoded is not well-formed any more")
         metadata = int(self._of_metric(points, METRIC_METADATA_COUNT).sum())
-        self._make_room(int(tally[ARENA]))
+        packed = int((stops - starts).sum())
+        self._make_room(room_for_text(packed, int(tally[ARENA])))
         found = Regions(
             {
                 **map_shapes(ATTRIBUTES, tally, ATTRIBUTES_COUNTS),
@@ -116,11 +117,13 @@ class SeriesOfBatch:
                 SERIES: (len(points), SERIES_COLUMNS),
             },
             self._buffer,
-            self._arena_start,
+            self._text_start,
+            packed=packed,
+            symbols=kinds_total(tally, ATTRIBUTES_COUNTS) + kinds_total(tally, METADATA_COUNTS),
         )
         fill_series(self._buffer, metrics, first, last, types, starts, stops, found.out, found.plan)
         found.check()
-        self._arena_start = int(found.plan[ARENA_END])
+        self._text_start = int(found.plan[ARENA_END])
         return {
             "series_id": self.ids[points],
             "resource_id": self.resource_ids(points),
@@ -146,10 +149,10 @@ class SeriesOfBatch:
         return Strings(self._buffer, self._of_metric(points, column), self._of_metric(points, column + 1))
 
     def _make_room(self, length: int) -> None:
-        """Scan left room in the buffer for the JSON text of every series once; asked again, move to a longer one."""
-        if self._arena_start + length > len(self._buffer):
-            longer = np.empty(self._arena_start + length, np.uint8)
-            longer[: self._arena_start] = self._buffer[: self._arena_start]
+        """There was room in the buffer for the text of every series once; asked again, move to a longer one."""
+        if self._text_start + length > len(self._buffer):
+            longer = np.empty(self._text_start + length, np.uint8)
+            longer[: self._text_start] = self._buffer[: self._text_start]
             self._buffer = longer
 
 

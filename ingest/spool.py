@@ -54,6 +54,8 @@ class _Request:
     received_unix_nano: int
     records: int
     rejected: Sequence[int]
+    counts: bytes
+    room: int
     future: Future[None] | asyncio.Future[None]
     loop: asyncio.AbstractEventLoop | None = None
 
@@ -119,17 +121,18 @@ class SpoolWriter:
         received_unix_nano: int,
         records: int,
         rejected: Sequence[int] = (),
+        counts: bytes = b"",
+        room: int = 0,
     ) -> Future[None]:
         """Spool one request; the future is done when it is synced to disk.
 
-        `body` must not change until then; `records` were accepted and `rejected[reason]` refused. Raises SpoolFull (and
-        so may the future), Malformed for a tenant that is no name. A request refused here is not counted: whoever answers
-        it calls `note_refused`, as for any other refusal.
+        `body` must not change until then; `records` were accepted and `rejected[reason]` refused; `counts` and `room` are
+        those of its Scan. Raises SpoolFull (and so may the future), Malformed for a tenant that is no name. A request
+        refused here is not counted: whoever answers it calls `note_refused`, as for any other refusal.
         """
         future: Future[None] = Future()
-        self._enqueue(
-            _Request(Stream(check_tenant(tenant), signal.value), body, received_unix_nano, records, rejected, future)
-        )
+        stream = Stream(check_tenant(tenant), signal.value)
+        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, counts, room, future))
         return future
 
     async def append_async(
@@ -141,17 +144,19 @@ class SpoolWriter:
         received_unix_nano: int,
         records: int,
         rejected: Sequence[int] = (),
+        counts: bytes = b"",
+        room: int = 0,
     ) -> None:
         """`append` for asyncio. Each loop is woken once a group, however many of its requests the group answers."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         stream = Stream(check_tenant(tenant), signal.value)
-        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, future, loop))
+        self._enqueue(_Request(stream, body, received_unix_nano, records, rejected, counts, room, future, loop))
         await future
 
     def _enqueue(self, request: _Request) -> None:
         if not request.records:
-            request.body = b""  # nothing in it is kept, so it need not be
+            request.body = request.counts = b""  # nothing in it is kept, so it need not be
         size = len(request.body)
         if size > MAX_BODY_BYTES:
             raise TooLarge(
@@ -206,7 +211,11 @@ class SpoolWriter:
                 self._give_up(group, error)
             self._space.arrived(sum(len(request.body) for request in group))
             del group  # its bodies need no memory while we wait
-            self._seal_due(everything=closing)
+            try:
+                self._seal_due(everything=closing)
+            except Exception:  # whatever it is, requests must be answered; the next round tries again
+                log.exception("the spool could not see to its segments")
+                time.sleep(_LOOK_AGAIN_SECONDS)
             if closing:
                 self._ownership.release(remove=True)
                 return
@@ -251,7 +260,14 @@ class SpoolWriter:
             except OSError as error:
                 answers.refuse([request], error)
                 continue
-            segment.stage(request.body, request.received_unix_nano, request.records, request.rejected)
+            segment.stage(
+                request.body,
+                request.received_unix_nano,
+                request.records,
+                request.rejected,
+                request.counts,
+                request.room,
+            )
             staged.setdefault(segment, []).append(request)
             self._retire_if_full(segment)
         for stream, reasons in refusals.items():

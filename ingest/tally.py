@@ -6,6 +6,7 @@ counted by kind: the field number of the value that is set, 0 where none is, KEY
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,9 @@ def new_tally() -> I64:
     return tally
 
 
-def limits_array(limits: Limits) -> I64:
-    """`limits` by the MAX_* indices above; ages in nanoseconds, 0 for no bound."""
+@lru_cache(16)
+def limits_array(limits: Limits, deepest: int = DEEPEST) -> I64:
+    """`limits` by the MAX_* indices above; ages in nanoseconds, 0 for no bound. The same array every time: read only."""
     return np.array(
         [
             min(limits.max_age_seconds * 1_000_000_000, 1 << 62),
@@ -81,7 +83,7 @@ def limits_array(limits: Limits) -> I64:
             limits.max_buckets,
             limits.max_exemplars,
             limits.max_value_bytes,
-            min(limits.max_depth, DEEPEST),
+            min(limits.max_depth, deepest),
         ],
         np.int64,
     )

@@ -28,7 +28,9 @@ from sonde.ingest.dimension_ranges import DIMENSION_COLUMNS, put_dimension, rang
 from sonde.ingest.fingerprint import resource_id, scope_id
 from sonde.ingest.kernel import kernel, out_of_line, part, pointer
 from sonde.ingest.regions import Regions, filled, next_row, put_column
+from sonde.ingest.scan_any_value import kinds_total
 from sonde.ingest.scan_resource import RESOURCE_OF, SCHEMA_URL, SCOPE_OF
+from sonde.ingest.symbols import symbol
 from sonde.ingest.tally import NO_REASON, RESOURCES, SCOPES, SEEN
 from sonde.ingest.wire import (
     fixed32_at,
@@ -57,9 +59,7 @@ SCOPE_RANGES = SPANS + 4
     _TRACE_STATE_LENGTH,
     FLAGS,
     SERVICE_NAME,
-    _SERVICE_NAME_LENGTH,
     NAME,
-    _NAME_LENGTH,
     KIND,
     STATUS_CODE,
     STATUS_MESSAGE,
@@ -67,7 +67,7 @@ SCOPE_RANGES = SPANS + 4
     RESOURCE_ID,
     SCOPE_ID,
     ATTRIBUTES_END,
-) = range(17)
+) = range(15)
 DROPPED_ATTRIBUTES = ATTRIBUTES_END + MAPS
 EVENTS_END = DROPPED_ATTRIBUTES + 1
 DROPPED_EVENTS = DROPPED_ATTRIBUTES + 2
@@ -78,8 +78,8 @@ PARENT_SPAN_ID = DROPPED_ATTRIBUTES + 6
 TRACE_ID = DROPPED_ATTRIBUTES + 7
 SPAN_COLUMNS = TRACE_ID + 2
 
-EVENT_TIME, EVENT_NAME, _EVENT_NAME_LENGTH, EVENT_ATTRIBUTES_END, _EVENT_TEXTS_END, EVENT_DROPPED = range(6)
-EVENT_COLUMNS = 6
+EVENT_TIME, EVENT_NAME, EVENT_ATTRIBUTES_END, _EVENT_TEXTS_END, EVENT_DROPPED = range(5)
+EVENT_COLUMNS = 5
 (
     LINK_SPAN_ID,
     LINK_TRACE_STATE,
@@ -96,10 +96,11 @@ OWN_TIME, END_TIME, RECEIPT_TIME = 0, 1, 2
 """time_source"""
 
 
-def decode_traces(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, arena_start: int) -> Decoded:
+def decode_traces(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, length: int) -> Decoded:
     """The spans that `verdicts` keeps of the requests in `buffer`, the i-th ending at ends[i] and received at received[i].
 
-    `tally` is what the scan of the same bytes counted; JSON text is written into `buffer` from `arena_start` on.
+    `tally` is what the scan of the same bytes counted. `length` is that of all requests; behind them `buffer` has
+    `room_for_text`.
     """
     shapes = {
         **map_shapes(ATTRIBUTES, tally, counted.ATTRIBUTES),
@@ -111,7 +112,9 @@ def decode_traces(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8
         RESOURCE_RANGES: (int(tally[RESOURCES]), DIMENSION_COLUMNS),
         SCOPE_RANGES: (int(tally[SCOPES]), DIMENSION_COLUMNS),
     }
-    found = Regions(shapes, buffer, arena_start)
+    sets = (counted.ATTRIBUTES, counted.EVENT_ATTRIBUTES_COUNTS, counted.LINK_ATTRIBUTES_COUNTS)
+    symbols = sum(kinds_total(tally, each) for each in sets) + int(tally[[SEEN, counted.EVENTS, RESOURCES]].sum())
+    found = Regions(shapes, buffer, length, packed=length, symbols=symbols)
     fill_traces(buffer, ends, received, verdicts, found.out, found.plan)
     found.check()
     spans = found.rows(SPANS)
@@ -126,7 +129,7 @@ def decode_traces(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8
 def span_columns(found: Regions) -> Block:
     events: Block = {
         "events.time": found.signed(EVENTS, EVENT_TIME),
-        "events.name": found.text(EVENTS, EVENT_NAME),
+        "events.name": found.interned(EVENTS, EVENT_NAME),
         **small_map_columns("events.attributes", found, EVENT_ATTRIBUTES, EVENTS, EVENT_ATTRIBUTES_END),
         "events.dropped_attributes_count": found.narrow(EVENTS, EVENT_DROPPED, "u4"),
     }
@@ -147,8 +150,8 @@ def span_columns(found: Regions) -> Block:
         "parent_span_id": found.octets(SPANS, PARENT_SPAN_ID, 8),
         "trace_state": found.text(SPANS, TRACE_STATE),
         "flags": found.narrow(SPANS, FLAGS, "u4"),
-        "service_name": found.text(SPANS, SERVICE_NAME),
-        "name": found.text(SPANS, NAME),
+        "service_name": found.interned(SPANS, SERVICE_NAME),
+        "name": found.interned(SPANS, NAME),
         "kind": found.narrow(SPANS, KIND, "i4"),
         "status_code": found.narrow(SPANS, STATUS_CODE, "i4"),
         "status_message": found.text(SPANS, STATUS_MESSAGE),
@@ -207,8 +210,7 @@ def fill_resource_spans(
         put_dimension(identity, resource, resource_stop, schema_url, schema_url_stop, RESOURCE_RANGES, out, plan)
         name, name_stop = locate_service_name(buf, resource, resource_stop)
         put_column(SPANS, RESOURCE_ID, identity, first, last, out, plan)
-        put_column(SPANS, SERVICE_NAME, name, first, last, out, plan)
-        put_column(SPANS, SERVICE_NAME + 1, name_stop - name, first, last, out, plan)
+        put_column(SPANS, SERVICE_NAME, symbol(buf, name, name_stop, out, plan), first, last, out, plan)
     return seen
 
 
@@ -245,8 +247,8 @@ def fill_span(buf: Any, pos: int, end: int, received: int, out: Any, plan: Any) 
     """Fill the next row of SPANS from the Span in [pos, end), but for the columns of its resource and scope."""
     out_of_line()
     trace_id, span_id, parent_span_id = -1, -1, -1
-    trace_state, trace_state_stop, name, name_stop, message, message_stop = 0, 0, 0, 0, 0, 0
-    kind, code, flags = 0, 0, 0
+    trace_state, trace_state_stop, message, message_stop = 0, 0, 0, 0
+    name, kind, code, flags = 0, 0, 0, 0
     start_time, end_time = 0, 0
     dropped_attributes, dropped_events, dropped_links = 0, 0, 0
     while pos < end:
@@ -263,8 +265,8 @@ def fill_span(buf: Any, pos: int, end: int, received: int, out: Any, plan: Any) 
             if pos == parent_span_id:
                 parent_span_id = -1
         elif field == counted.SPAN_NAME:
-            name, name_stop = take_len(buf, pos)
-            pos = name_stop
+            start, pos = take_len(buf, pos)
+            name = symbol(buf, start, pos, out, plan)
         elif field == counted.SPAN_KIND:
             kind, pos = take_varint(buf, pos)
         elif field == counted.SPAN_START_TIME_UNIX_NANO:
@@ -318,7 +320,6 @@ def fill_span(buf: Any, pos: int, end: int, received: int, out: Any, plan: Any) 
     out[at + (TRACE_STATE + 1) * column] = trace_state_stop - trace_state
     out[at + FLAGS * column] = flags
     out[at + NAME * column] = name
-    out[at + (NAME + 1) * column] = name_stop - name
     out[at + KIND * column] = kind
     out[at + STATUS_CODE * column] = code
     out[at + STATUS_MESSAGE * column] = message
@@ -340,7 +341,7 @@ def fill_span(buf: Any, pos: int, end: int, received: int, out: Any, plan: Any) 
 def fill_event(buf: Any, pos: int, end: int, out: Any, plan: Any) -> Any:
     """Fill the next row of EVENTS from the Span.Event in [pos, end)."""
     out_of_line()
-    time, name, name_stop, dropped = 0, 0, 0, 0
+    time, name, dropped = 0, 0, 0
     while pos < end:
         field, pos = take_tag(buf, pos)
         if field == counted.EVENT_ATTRIBUTES:
@@ -350,8 +351,8 @@ def fill_event(buf: Any, pos: int, end: int, out: Any, plan: Any) -> Any:
             time = int64_at(buf, pos)
             pos += 8
         elif field == counted.EVENT_NAME:
-            name, name_stop = take_len(buf, pos)
-            pos = name_stop
+            start, pos = take_len(buf, pos)
+            name = symbol(buf, start, pos, out, plan)
         elif field == counted.EVENT_DROPPED_ATTRIBUTES_COUNT:
             dropped, pos = take_varint(buf, pos)
         else:
@@ -359,7 +360,6 @@ def fill_event(buf: Any, pos: int, end: int, out: Any, plan: Any) -> Any:
     at, column = next_row(plan, EVENTS)
     out[at + EVENT_TIME * column] = time
     out[at + EVENT_NAME * column] = name
-    out[at + (EVENT_NAME + 1) * column] = name_stop - name
     out[at + EVENT_ATTRIBUTES_END * column] = filled(plan, EVENT_ATTRIBUTES)
     out[at + (EVENT_ATTRIBUTES_END + 1) * column] = filled(plan, EVENT_ATTRIBUTES + 1)
     out[at + EVENT_DROPPED * column] = dropped

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 from sonde.query import errors, export, health, logs, metrics, page, points, series, services, spans, traces
 from sonde.query.config import QueryConfig
 from sonde.query.errors import ErrorBody
@@ -62,12 +63,14 @@ def create_app(
     `cluster`: the ClickHouse cluster the tables were made for, which /readyz must know.
     """
     config = config or QueryConfig()
-    app = FastAPI(
+    # FastAPI whose page /docs loads nothing from the network: it has to work where there is none.
+    app = FastAPIOffline(
         title="sonde",
         version=version(),
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
         redoc_url=None,
+        static_url="/docs/files",
         redirect_slashes=False,
     )
     app.state.service = ServiceParts(

@@ -9,6 +9,8 @@ one shared buffer.
 | UInt*/Int*/Float*/Bool/DateTime64/... | 1-d ndarray of the matching dtype (Bool: uint8, DateTime64: int64)    |
 | FixedString(N)                        | (rows, N) uint8 ndarray, C-contiguous                               |
 | String, LowCardinality(String)        | `Strings`, or `Constant` where every row has the same text           |
+| String                                | also `Packed`, as Native has it                                     |
+| LowCardinality(String)                | also `Interned`, as numbers of texts                                |
 | Nullable(T)                           | `Nullables`                                                         |
 | Array(T), and each Nested sub-column  | `Lists`                                                             |
 | Map(K, V)                             | `Maps`                                                              |
@@ -43,6 +45,28 @@ class Strings:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Byte strings one behind the other, each a VarUInt of its length and its bytes. `data`: uint8[m]."""
+
+    data: U8
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Interned:
+    """Byte strings by their number among some texts. `ids`: int64[rows], 0 <= id < len(texts). A text may occur twice."""
+
+    texts: Strings
+    ids: I64
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +114,5 @@ class Maps:
         return len(self.offsets)
 
 
-Column: TypeAlias = "Array | Strings | Constant | Nullables | Lists | Maps"
+Column: TypeAlias = "Array | Strings | Packed | Interned | Constant | Nullables | Lists | Maps"
 Block: TypeAlias = Mapping[str, Column]

@@ -24,7 +24,7 @@ from functools import cache
 
 import numpy as np
 from sonde.storage import native_kernels as kernels
-from sonde.storage.columns import U8, Array, Block, Column, Constant, Lists, Maps, Nullables, Strings
+from sonde.storage.columns import U8, Array, Block, Column, Constant, Interned, Lists, Maps, Nullables, Packed, Strings
 from sonde.storage.reuse import Reused
 from sonde.storage.schema import Table
 
@@ -165,6 +165,10 @@ def room_for(kind: Type, values: Column) -> int:
             if len(values.starts) != len(values.lengths) or (rows and values.lengths.min() < 0):
                 raise ValueError("a slice has no length, or one below zero")
             return int(values.lengths.sum()) + 16 * rows + 64
+        case Packed():
+            return len(values.data)
+        case Interned():
+            return room_for(kind, values.texts) + 4 * rows
         case Nullables():
             return rows + room_for(kind.parts[0], values.values)
         case Lists():
@@ -192,6 +196,11 @@ def put_column(out: U8, at: int, kind: Type, values: Column) -> int:
         case "dictionary", Strings():
             end = kernels.put_low_cardinality(out, at, values.buffer, values.starts, values.lengths, kernels.SEED)
             return proved(end)
+        case "string", Packed():
+            return put_raw(out, at, values.data)
+        case "dictionary", Interned():
+            texts = values.texts
+            return proved(kernels.put_interned(out, at, texts.buffer, texts.starts, texts.lengths, values.ids))
         case "nullable", Nullables():
             at = put_raw(out, at, np.ascontiguousarray(values.is_null, np.uint8))
             return put_column(out, at, kind.parts[0], same_length(values.values, len(values)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -305,6 +306,46 @@ def put_low_cardinality(out: U8, at: int, buffer: U8, starts: I64, lengths: I64,
         ids[i] = found
         last = found
 
+    return put_dictionary(out, at, buffer, key_starts, key_lengths, count, ids)
+
+
+@kernel
+def put_interned(out: U8, at: int, buffer: U8, starts: I64, lengths: I64, ids: I64) -> int:
+    """LowCardinality(String) of rows that are numbers of texts already: those that occur, in the order in which they do."""
+    rows = len(ids)
+    if rows == 0:
+        return at
+    size = len(buffer)
+    texts = np.uint64(len(starts))
+    places = np.zeros(len(starts), np.uint32)
+    key_starts = np.empty(len(starts), np.int64)
+    key_lengths = np.empty(len(starts), np.int64)
+    indexes = np.empty(rows, np.uint32)
+    count = 0
+    for i in range(rows):
+        text = np.uint64(ids[i])
+        if text >= texts:
+            return BAD_SLICE
+        place = places[text]
+        if place == 0:
+            start, length = starts[text], lengths[text]
+            if start < 0 or length < 0 or start > size - length:
+                return BAD_SLICE
+            key_starts[count] = start
+            key_lengths[count] = length
+            count += 1
+            place = np.uint32(count)
+            places[text] = place
+        indexes[i] = place - np.uint32(1)
+    return put_dictionary(out, at, buffer, key_starts, key_lengths, count, indexes)
+
+
+@kernel
+def put_dictionary(
+    out: U8, at: int, buffer: U8, key_starts: I64, key_lengths: I64, count: int, ids: npt.NDArray[np.uint32]
+) -> int:
+    """Flags, the dictionary of the first `count` keys, one index a row in the narrowest of UInt8/16/32."""
+    rows = len(ids)
     width = 0 if count <= 0x100 else (1 if count <= 0x10000 else 2)
     store64(out, at, INDEX_HAS_KEYS | np.uint64(width))
     store64(out, at + 8, np.uint64(count))

@@ -34,15 +34,42 @@ PASSING = {
 NOT_THE_BLOCKS_FAULT = {
     16: "NO_SUCH_COLUMN_IN_TABLE",
     60: "UNKNOWN_TABLE",
+    74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
+    75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
+    76: "CANNOT_OPEN_FILE",
+    77: "CANNOT_CLOSE_FILE",
     81: "UNKNOWN_DATABASE",
+    88: "CANNOT_TRUNCATE_FILE",
+    95: "CANNOT_READ_FROM_SOCKET",
+    96: "CANNOT_WRITE_TO_SOCKET",
     164: "READONLY",
+    172: "CANNOT_CREATE_DIRECTORY",
+    173: "CANNOT_ALLOCATE_MEMORY",
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
     194: "REQUIRED_PASSWORD",
+    204: "CANNOT_FSYNC",
+    214: "CANNOT_STATVFS",
+    294: "CANNOT_WRITE_TO_FILE",
+    298: "CANNOT_PIPE",
+    400: "CANNOT_STAT",
+    424: "CANNOT_LINK",
+    458: "CANNOT_UNLINK",
+    460: "CANNOT_CREATE_TIMER",
+    461: "CANNOT_SET_TIMER_PERIOD",
+    463: "CANNOT_FCNTL",
     497: "ACCESS_DENIED",
     516: "AUTHENTICATION_FAILED",
+    531: "CANNOT_FSTAT",
+    573: "EPOLL_ERROR",
+    586: "CANNOT_CREATE_FILE",
+    635: "CANNOT_POLL",
 }
-"""What an insert may meet while the store is being set up, migrated or given new passwords: its data must wait for it."""
+"""What an insert may meet while the store is being set up, migrated or given new passwords, or where its machine is out of disk,
+descriptors or memory: its data must wait for it."""
+SYSTEM_ERROR = re.compile(r"filesystem error|No space left on device|Too many open files|bad_alloc|Input/output error")
+"""In an error of the C++ library (STD_EXCEPTION), which has no code for each."""
+STD_EXCEPTION = 1001
 
 
 def translated(error: ClickHouseError, what: str, *, insert: bool) -> StoreError:
@@ -50,6 +77,8 @@ def translated(error: ClickHouseError, what: str, *, insert: bool) -> StoreError
     code = getattr(error, "code", None)
     said = str(error).strip() or type(error).__name__
     if code in PASSING or (insert and code in NOT_THE_BLOCKS_FAULT):
+        return StoreUnavailable(f"{what} did not get through for now: {said}")
+    if insert and code == STD_EXCEPTION and SYSTEM_ERROR.search(said):
         return StoreUnavailable(f"{what} did not get through for now: {said}")
     if code is None and isinstance(error, OperationalError) and not isinstance(error, ProgrammingError):
         return StoreUnavailable(f"{what} got no answer: {said}")

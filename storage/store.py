@@ -39,7 +39,7 @@ AS_ONE_BLOCK: Mapping[str, Any] = {
     "min_insert_block_size_rows": 0,
     "min_insert_block_size_bytes": 0,
 }
-CHUNK_BYTES = 1 << 22
+CHUNK_BYTES = 1 << 18
 READ_FORMATS = {"DateTime64": "int", "DateTime": "int", "FixedString": "bytes"}
 
 
@@ -109,15 +109,21 @@ class Store:
     def blocks(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
     ) -> Iterator[NativeBlock]:
-        """The answer to `sql` as columns of arrays (`native_blocks.py`), block by block as the engine makes them.
+        """The answer to `sql` as columns of arrays (`native_blocks.py`), block by block.
 
-        A third of the time of `select` for large answers, and one block in memory at a time. Client and closing as for
-        `stream`.
+        An eighth of the work of `select` beside the engine's own: 2.4 million rows of four numbers, 0.18 s of CPU against 1.46.
+        A server's answer is read as it comes; the embedded engine's is in memory as a whole, so bound its rows by a setting.
         """
         wanted = dict(settings or {})
-        if not self.embedded:
-            # Otherwise what goes wrong half way arrives as text within the blocks.
-            wanted["wait_end_of_query"] = 1
+        if self.embedded:
+            # Its answer is whole when it comes, so the thread's own client will do: opening one costs as much as a statement.
+            def whole(client: Client) -> bytes:
+                return client.raw_query(sql, bound(parameters), settings=wanted, fmt="Native")
+
+            yield from read_blocks(iter((self._call(whole, "query"),)))
+            return
+        # Otherwise what goes wrong half way arrives as text within the blocks.
+        wanted["wait_end_of_query"] = 1
         client = self._translate(self._open, "query", insert=False)
         try:
             stream: Any = self._translate(
@@ -134,21 +140,18 @@ class Store:
     ) -> Frame:
         """The whole answer to `sql`. Values go in as `{name:Type}` placeholders, bound by the engine."""
 
-        def read(client: Client) -> Frame:
-            result = client.query(
-                sql, parameters=bound(parameters), settings=dict(settings or {}), query_formats=READ_FORMATS
-            )
-            if not result.column_names:
-                return nothing(client, sql, parameters, settings)
-            return as_frame(result.column_names, [kind.name for kind in result.column_types], result.result_columns)
+        def work(client: Client) -> Frame:
+            found = read(client, sql, parameters, settings)
+            return nothing(client, sql, parameters, settings) if found is None else found
 
-        return self._call(read, "query")
+        return self._call(work, "query")
 
     def rows(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """The answer to `sql` as a dict a row, in plain Python values."""
-        return list(self.select(sql, parameters, settings=settings).rows())
+        frame = self._call(lambda client: read(client, sql, parameters, settings), "query")
+        return [] if frame is None else list(frame.rows())
 
     def stream(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
@@ -249,10 +252,20 @@ class Store:
             raise StoreUnavailable(f"{what} at {self.url} did not get through: {error}") from error
 
 
+def read(
+    client: Client, sql: str, parameters: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
+) -> Frame | None:
+    """The whole answer to `sql`; None where it has no rows, since the engine sends not even its columns then."""
+    result = client.query(sql, parameters=bound(parameters), settings=dict(settings or {}), query_formats=READ_FORMATS)
+    if not result.column_names:
+        return None
+    return as_frame(result.column_names, [kind.name for kind in result.column_types], result.result_columns)
+
+
 def nothing(
     client: Client, sql: str, parameters: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
 ) -> Frame:
-    """The frame of an answer without rows. The engine sends not even its columns then: ask for them apart."""
+    """The frame of an answer without rows: its columns are asked for apart."""
     try:
         described = client.query(f"DESCRIBE TABLE ({sql})", parameters=bound(parameters), settings=dict(settings or {}))
     except DatabaseError:

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import chdb
+from ports import quiet_port
 
 USER, PASSWORD = "tester", "open sesame"
 TRANSPORT = {
@@ -209,7 +210,7 @@ class Gate:
 
     def __init__(self, host: str, port: int) -> None:
         self.target = (host, port)
-        self.port = 0
+        self.port = quiet_port()
         self._listener: socket.socket | None = None
         self._pairs: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -223,19 +224,18 @@ class Gate:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen()
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def shut(self) -> None:
         """Refuse new connections and break those there are."""
-        listener, self._listener = self._listener, None
+        with self._lock:
+            listener, self._listener = self._listener, None
+            broken, self._pairs = self._pairs, set()
         if listener is not None:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-        with self._lock:
-            broken, self._pairs = self._pairs, set()
         for one in broken:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -246,14 +246,16 @@ class Gate:
                 near, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._forward, args=(near,), daemon=True).start()
+            threading.Thread(target=self._forward, args=(near, listener), daemon=True).start()
 
-    def _forward(self, near: socket.socket) -> None:
+    def _forward(self, near: socket.socket, listener: socket.socket) -> None:
         """Carry bytes both ways until one side ends."""
         with near, contextlib.suppress(OSError), socket.create_connection(self.target) as far:
             for one in (near, far):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
+                if self._listener is not listener:  # it was shut meanwhile
+                    return
                 self._pairs |= {near, far}
             other = {near: far, far: near}
             with selectors.DefaultSelector() as ready:

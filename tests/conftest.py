@@ -19,11 +19,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from clickhouse_http import ClickHouseFront, Gate
+from hypothesis import HealthCheck, settings
 from sonde.storage import embedded
 from sonde.storage.migrate import migrate
 from sonde.storage.retention import Retention
 from sonde.storage.store import Store, open_store
 
+settings.register_profile("sonde", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sonde")
+"""Kernels compile at their first call, and a machine may be busy: how long an example takes is no failure."""
 FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 """Tests write records of any age; those of retention set their own."""
 FORGETFUL = {"fsync_metadata": 0}

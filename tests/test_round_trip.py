@@ -148,6 +148,8 @@ def trip(engine: Store) -> Iterator[Trip]:
     store.close()
 
 
+PATIENCE = 120.0
+"""Seconds that a test waits for what must come about, on a machine however busy."""
 thorough = settings(
     max_examples=60,
     deadline=None,
@@ -359,11 +361,11 @@ def test_by_way_of_spool_and_writer(
         for number, request in enumerate(requests):
             body, received = request.SerializeToString(), RECEIVED_UNIX_NANO + number
             records = scan(signal, body, LIMITS, received).records
-            spool.append(tenant, signal, body, received_unix_nano=received, records=records).result(10)
+            spool.append(tenant, signal, body, received_unix_nano=received, records=records).result(PATIENCE)
     spool.close()
     writer = Writer(folder, trip.store, resend_window_seconds=0)
     writer.start()
-    assert writer.stop(drain_seconds=60)
+    assert writer.stop(drain_seconds=PATIENCE)
     for tenant, requests in sent.items():
         trip.check(signal, requests, tenant)
 
@@ -379,6 +381,7 @@ def service(trip: Trip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
         spool_min_free_bytes=0,
         trust_tenant_header=True,
         max_future_seconds=10 * 365 * 86_400,
+        stop_timeout_seconds=PATIENCE,
     )
     service = IngestService(config, trip.store, retention=FOR_EVER)
     service.start()
@@ -412,10 +415,11 @@ def test_by_way_of_http(trip: Trip, service: IngestService, signal: Signal, enco
         content=body,
         headers=headers | {"X-Sonde-Tenant": tenant},
         trust_env=False,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 200, answer.text
     sent = meaning([request], nan_bits=encode is not to_json)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         got = REQUESTS[signal].FromString(trip.export(signal, tenant, "protobuf"))
         if meaning([got], nan_bits=encode is not to_json) == sent:

@@ -11,19 +11,32 @@ from typing import Any
 
 import numpy as np
 from sonde.query import filters
-from sonde.query.prometheus import target_info
-from sonde.query.prometheus.metrics import GAUGE, SUM, SUMMARY, Metric, Part, View, accepted, all_metrics
-from sonde.query.prometheus.names import unit_words
-from sonde.query.prometheus.points import Window, conditions_of
+from sonde.query.prometheus import resources, target_info
+from sonde.query.prometheus.metrics import (
+    GAUGE,
+    SUM,
+    SUMMARY,
+    TARGET_INFO,
+    Metric,
+    Part,
+    View,
+    accepted,
+    all_metrics,
+    wanted,
+)
+from sonde.query.prometheus.names import label_name, unit_words
+from sonde.query.prometheus.points import Window
+from sonde.query.prometheus.series import seen_since
 from sonde.query.prometheus.strands import Strand, find_strands
 from sonde.query.promql.float_text import plain
-from sonde.query.promql.labels import LabelTable
+from sonde.query.promql.labels import NAME, LabelTable
 from sonde.query.promql.syntax import Matcher
 from sonde.query.reader import Reader
 
 Labels = dict[str, str]
 MatcherSets = Sequence[Sequence[Matcher]]
 EVERYTHING: Sequence[Matcher] = ()
+MADE_ELSEWHERE = (NAME, "job", "instance", "le", "quantile", "otel_scope_name", "otel_scope_version")
 MADE_FROM = {Part.BUCKET: ("le", "explicit_bounds"), Part.QUANTILE: ("quantile", "`quantile_values.quantile`")}
 
 
@@ -39,9 +52,9 @@ def series(reader: Reader, matcher_sets: MatcherSets, start_ms: int, end_ms: int
 
 
 def label_names(reader: Reader, matcher_sets: MatcherSets, start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
-    """The names of the labels that these series have, in order."""
-    found: set[str] = set()
-    for table in tables(reader, matcher_sets or [EVERYTHING], start_ms, end_ms):
+    """The names of the labels that these series have, in order. Without matchers from rollups, whatever the number of series."""
+    found = set() if matcher_sets else every_label_name(reader, start_ms)
+    for table in tables(reader, matcher_sets, start_ms, end_ms):
         found |= {name for name, column in table.columns.items() if column.codes.any()}
     return limited(sorted(found), limit)
 
@@ -50,11 +63,98 @@ def label_values(
     reader: Reader, name: str, matcher_sets: MatcherSets, start_ms: int, end_ms: int, limit: int = 0
 ) -> list[str]:
     """The values that a label has in these series, in order."""
+    matcher_sets = matcher_sets or [EVERYTHING]
+    if name == NAME and all(matcher.name == NAME for matchers in matcher_sets for matcher in matchers):
+        return limited(metric_names(reader, matcher_sets, start_ms), limit)
+    if matcher_sets == [EVERYTHING] and (keys := attribute_keys(reader, name, start_ms)) is not None:
+        return limited(attribute_values(reader, name, keys, start_ms), limit)
     found: set[str] = set()
-    for table in tables(reader, matcher_sets or [EVERYTHING], start_ms, end_ms):
+    for table in tables(reader, matcher_sets, start_ms, end_ms):
         if column := table.columns.get(name):
             found |= set(column.values[np.unique(column.codes)])
     return limited(sorted(found - {""}), limit)
+
+
+def metric_names(reader: Reader, matcher_sets: MatcherSets, start_ms: int) -> list[str]:
+    """The names of series that conditions on the name alone accept, in order: no series is looked at."""
+    metrics = all_metrics(reader, seen_since(start_ms))
+    found = {each.series_name for matchers in matcher_sets for each in wanted(metrics, matchers)}
+    if any(target_info.matching(reader, matchers, start_ms) for matchers in matcher_sets):
+        found.add(TARGET_INFO)
+    return sorted(found)
+
+
+def every_label_name(reader: Reader, start_ms: int) -> set[str]:
+    """The labels of all series seen since then: of attributes, of resources and scopes, and of parts."""
+    metrics = all_metrics(reader, seen_since(start_ms))
+    if not metrics:
+        return set()
+    made = {label for part, (label, _) in MADE_FROM.items() if any(part in metric.parts for metric in metrics)}
+    info = LabelTable.of(target_info.matching(reader, EVERYTHING, start_ms).values())
+    keys = (label_name(row["key"]) for row in keys_in_use(reader, start_ms))
+    return {NAME, *made, *info.columns, *keys, *origin_labels(reader, start_ms)}
+
+
+def keys_in_use(reader: Reader, start_ms: int) -> list[dict[str, Any]]:
+    """Attribute keys of points since then, and their types."""
+    sql = """
+        SELECT DISTINCT key, type
+        FROM attribute_keys
+        WHERE tenant = {tenant:String}
+          AND source = 'series'
+          AND day >= toDate(fromUnixTimestamp64Nano({seen_since:Int64}, 'UTC'))
+    """
+    return reader.rows(sql, seen_since(start_ms).params)
+
+
+def attribute_keys(reader: Reader, label: str, start_ms: int) -> list[dict[str, Any]] | None:
+    """The one attribute, under each type it has, that makes the label; None where it is made of anything else."""
+    if label in MADE_ELSEWHERE:
+        return None
+    found = [row for row in keys_in_use(reader, start_ms) if label in (row["key"], label_name(row["key"]))]
+    return found if len({row["key"] for row in found}) <= 1 else None
+
+
+def attribute_values(reader: Reader, label: str, keys: list[dict[str, Any]], start_ms: int) -> list[str]:
+    """The values of that attribute, and of resources in `target_info`, in order: labels of series are not made for it."""
+    info = target_info.matching(reader, EVERYTHING, start_ms).values()
+    found = {labels.get(label, "") for labels in info}
+    where, params = filters.join([seen_since(start_ms)])
+    for row in keys:
+        attributes = f"attributes_{row['type']}"
+        sql = f"""
+            SELECT DISTINCT {attributes}[{{key:String}}] AS value
+            FROM series
+            WHERE tenant = {{tenant:String}}
+              AND {where}
+              AND mapContains({attributes}, {{key:String}})
+              AND (metadata_string['prometheus.type'] = '' ? {{translated:Bool}} : {{verbatim:Bool}})
+        """
+        views = {"translated": label_name(row["key"]) == label, "verbatim": row["key"] == label}
+        values = reader.rows(sql, {**params, **views, "key": row["key"]})
+        found |= {resources.text_of(row["type"], value["value"]) for value in values}
+    return sorted(found - {""})
+
+
+def origin_labels(reader: Reader, start_ms: int) -> set[str]:
+    """The labels that the resources and scopes of series seen since then make."""
+    where, params = filters.join([seen_since(start_ms)])
+    sql = f"""
+        SELECT groupUniqArray(resource_id) AS resource_ids, groupUniqArray(scope_id) AS scope_ids
+        FROM series
+        WHERE tenant = {{tenant:String}}
+          AND {where}
+    """
+    [row] = reader.rows(sql, params)
+    known = resources.read_resources(reader, row["resource_ids"]).values()
+    scopes = resources.read_scopes(reader, row["scope_ids"]).values()
+    there = {
+        "job": any(each.job for each in known),
+        "instance": any(each.instance for each in known),
+        "otel_scope_name": any(name for name, _ in scopes),
+        "otel_scope_version": any(version for _, version in scopes),
+    }
+    return {label for label, yes in there.items() if yes}
 
 
 def limited(texts: list[str], limit: int) -> list[str]:
@@ -81,7 +181,7 @@ def with_made_label(
         return
     label, column = MADE_FROM[strand.part]
     on_label = [matcher for matcher in matchers if matcher.name == label]
-    place = {id: row for row, id in enumerate(strand.ids.tolist())}
+    place = {id: row for row, id in enumerate(strand.chosen.ids.tolist())}
     for row in layouts(reader, strand, column, window):
         rows = np.array([place[id] for id in row["ids"] if id in place], np.int64)
         texts = [*(plain(bound) for bound in row["layout"]), *(["+Inf"] if label == "le" else [])]
@@ -94,8 +194,8 @@ def with_made_label(
 
 def layouts(reader: Reader, strand: Strand, column: str, window: Window) -> Iterator[dict[str, Any]]:
     """The distinct lists of a column, and the series that have each."""
-    for wanted in conditions_of(strand.ids, strand.condition):
-        where, params = filters.join([wanted, filters.between(window.range)])
+    for those, _ in strand.chosen.statements():
+        where, params = filters.join([those, filters.between(window.range)])
         sql = f"""
             SELECT {column} AS layout, groupUniqArray(series_id) AS ids
             FROM {strand.table}

@@ -24,7 +24,7 @@ def column_series(points: Points, labels: LabelTable, name: str) -> Samples:
     """One series of each: a column of the points; what is NULL is no sample."""
     column = points.columns[name]
     if not isinstance(column, np.ma.MaskedArray):
-        return Samples(labels, points.offsets, points.times, column.astype(np.float64), None, points.starts)
+        return Samples(labels, points.offsets, points.times, column.astype(np.float64, copy=False), None, points.starts)
     there = ~np.ma.getmaskarray(column)
     offsets = np.concatenate(([0], np.cumsum(there)))[points.offsets]
     values = np.ma.getdata(column)[there].astype(np.float64)
@@ -66,6 +66,8 @@ def layouts(points: Points, name: str, beside: str) -> Iterator[tuple[Ints, Floa
 
     A stale marker has neither, and goes with the layout of the point before it.
     """
+    if not len(points):
+        return
     lists: ListColumn = points.columns[name]
     lengths, widths = sizes(lists), sizes(points.columns[beside])
     same = np.zeros(len(points), bool)

@@ -11,7 +11,7 @@ from sonde.query.filters import Filter
 from sonde.query.prometheus.attribute_text import json_attribute_text
 from sonde.query.prometheus.catalogue import Labels, layouts
 from sonde.query.prometheus.metrics import Part, accepted
-from sonde.query.prometheus.points import Window, conditions_of
+from sonde.query.prometheus.points import Window
 from sonde.query.prometheus.strands import Strand, find_strands
 from sonde.query.promql.float_text import plain
 from sonde.query.promql.syntax import Matcher
@@ -50,7 +50,7 @@ def of_strand(
     rows = exemplar_rows(reader, strand, window)
     if not rows:
         return
-    place = {id: row for row, id in enumerate(strand.ids.tolist())}
+    place = {id: row for row, id in enumerate(strand.chosen.ids.tolist())}
     bucket_of = buckets(reader, strand, window) if strand.part is Part.BUCKET else None
     on_le = [matcher for matcher in matchers if matcher.name == "le"]
     for row in rows:
@@ -68,7 +68,7 @@ def exemplar_rows(reader: Reader, strand: Strand, window: Window) -> list[dict[s
     wide = TimeRange(max(0, least - APART_NANO), min(most + APART_NANO, MAX_NANO))
     params = {"least": least, "most": most, "rows": reader.config.query_max_limit}
     rows: list[dict[str, Any]] = []
-    for wanted in conditions_of(strand.ids, strand.condition):
+    for wanted, _ in strand.chosen.statements():
         where, where_params = filters.join([wanted, filters.between(wide, "point_time"), Filter("value_type != 0", {})])
         sql = f"""
             SELECT
@@ -90,7 +90,7 @@ def exemplar_rows(reader: Reader, strand: Strand, window: Window) -> list[dict[s
             LIMIT {{rows:UInt64}}
         """
         rows += reader.rows(sql, {**where_params, **params})
-    known = set(strand.ids.tolist())
+    known = set(strand.chosen.ids.tolist())
     return [row for row in reversed(rows) if row["series_id"] in known]
 
 

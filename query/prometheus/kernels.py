@@ -48,6 +48,55 @@ def mark_last_of_time(times: Any, offsets: Any, kept: Any) -> None:
                 kept[row] = False
 
 
+@kernel
+def place_runs(
+    begins: Any,
+    codes: Any,
+    nano: Any,
+    start_nano: Any,
+    value: Any,
+    place: Any,
+    times: Any,
+    starts: Any,
+    values: Any,
+) -> None:
+    """Writes the rows of each run behind those of its series that are there, at `place`, which moves on. Code -1: nowhere."""
+    for run in range(codes.size):
+        code = codes[run]
+        if code >= 0:
+            at = place[code]
+            for row in range(begins[run], begins[run + 1]):
+                times[at] = nano[row]
+                starts[at] = start_nano[row]
+                values[at] = value[row]
+                at += 1
+            place[code] = at
+
+
+@kernel
+def sort_points(times: Any, starts: Any, values: Any, offsets: Any, unit: Any) -> Any:
+    """Sorts the points of each series by time and makes units of `unit` nanoseconds of its times and starts (0 for less than 0).
+
+    Returns which points stay: all but those that another of the same series and time follows.
+    """
+    single = np.ones(times.size, np.bool_)
+    for series in range(offsets.size - 1):
+        begin, end = offsets[series], offsets[series + 1]
+        for row in range(begin + 1, end):
+            if times[row] < times[row - 1]:
+                index = np.argsort(times[begin:end], kind="mergesort")
+                times[begin:end] = times[begin:end][index]
+                starts[begin:end] = starts[begin:end][index]
+                values[begin:end] = values[begin:end][index]
+                break
+        for row in range(begin, end):
+            times[row] //= unit
+            starts[row] = max(starts[row] // unit, 0)
+            if row > begin and times[row] == times[row - 1]:
+                single[row - 1] = False
+    return single
+
+
 STALE_BITS = np.int64(0x7FF0000000000002)
 DAY_MS = np.int64(86_400_000)
 

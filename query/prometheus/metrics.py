@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from sonde.query import filters
+from sonde.query.filters import Filter
 from sonde.query.prometheus import names
 from sonde.query.promql.labels import NAME
 from sonde.query.promql.regex import matched_values
@@ -105,14 +107,19 @@ class Wanted:
         return self.metric.series_name(self.part, self.view)
 
 
-def all_metrics(reader: Reader) -> list[Metric]:
-    """Every metric of the tenant. One with several descriptions is there several times, equal to itself."""
-    sql = """
+def all_metrics(reader: Reader, seen: Filter | None = None) -> list[Metric]:
+    """Every metric of the tenant. One with several descriptions is there several times, equal to itself.
+
+    `seen` is a condition over `last_seen`.
+    """
+    where, params = filters.join([seen])
+    sql = f"""
         SELECT DISTINCT name, unit, type, temporality, is_monotonic, prometheus_type, prometheus_counts, description
         FROM metrics
-        WHERE tenant = {tenant:String}
+        WHERE tenant = {{tenant:String}}
+          AND {where}
     """
-    return [metric_of(row) for row in reader.rows(sql)]
+    return [metric_of(row) for row in reader.rows(sql, params)]
 
 
 def metric_of(row: dict[str, Any]) -> Metric:

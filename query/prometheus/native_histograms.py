@@ -7,7 +7,6 @@ https://prometheus.io/docs/specs/native_histograms/. OTLP's bucket i begins at b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,30 +15,14 @@ from numpy.typing import NDArray
 from sonde.query.prometheus.metrics import DELTA, Metric
 from sonde.query.prometheus.points import STALE, Points
 from sonde.query.prometheus.running_totals import DAY_MS
-from sonde.query.promql.histogram import CUSTOM_SCHEMA, MAXIMUM_SCHEMA, CounterReset, Histogram
-from sonde.query.promql.histogram_block import Block, together
+from sonde.query.promql.histogram import CUSTOM_SCHEMA, MAXIMUM_SCHEMA, CounterReset, Histogram, no_counts
+from sonde.query.promql.histogram_block import Block, FlatBuckets, block_of, is_sparse, together
 from sonde.query.promql.labels import LabelTable
-from sonde.query.promql.values import Samples
+from sonde.query.promql.values import Ints, Samples
 
 Counts = NDArray[np.float64]
 FLOAT64 = "float64"
 """`prometheus.counts` of a metric whose counts are the bits of doubles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sparse:
-    """Buckets that hold anything: Prometheus' indexes, ascending, and counts."""
-
-    indices: NDArray[np.int32]
-    counts: Counts
-
-    def at_scale(self, drop: int) -> Sparse:
-        """The same with `drop` less of scale: 2 ** drop buckets become one."""
-        if drop == 0 or not len(self.indices):
-            return self
-        # Bucket i ends at base ** i: those that end within a wider one belong to it, its own end included.
-        merged, place = np.unique(-(-self.indices.astype(np.int64) >> drop), return_inverse=True)
-        return Sparse(merged.astype(np.int32), np.bincount(place, self.counts).astype(np.float64))
 
 
 def exponential(points: Points, labels: LabelTable, metrics: list[Metric]) -> Samples:
@@ -65,53 +48,73 @@ def samples_of(points: Points, labels: LabelTable, metrics: list[Metric], read: 
         if metric.temporality == DELTA:
             found = accumulated(points, rows, found)
             starts[rows.start : rows.stop] = points.times[rows.start : rows.stop] // DAY_MS * DAY_MS
-        histograms[rows.start : rows.stop] = list(found)
+        histograms[rows.start : rows.stop] = found
     return Samples(labels, points.offsets, points.times, values, histograms, starts)
 
 
-def exponential_histograms(points: Points, rows: range, metric: Metric) -> Iterator[Histogram | None]:
+def exponential_histograms(points: Points, rows: range, metric: Metric) -> list[Histogram | None]:
     """The samples of one series; None for a stale marker."""
     columns = points.columns
-    hint = hint_of(metric)
-    for row in rows:
-        if columns["stale"][row]:
-            yield None
-            continue
-        scale = int(columns["scale"][row])
-        drop = max(0, scale - MAXIMUM_SCHEMA)
-        positive = side(columns, "positive", row, metric).at_scale(drop)
-        negative = side(columns, "negative", row, metric).at_scale(drop)
-        yield Histogram(
-            scale - drop,
-            float(columns["zero_threshold"][row]),
-            float(number(columns["zero_count"][row], metric)),
-            float(number(columns["count"][row], metric)),
-            sum_of(columns, row),
-            positive.indices,
-            positive.counts,
-            negative.indices,
-            negative.counts,
-            counter_reset_hint=hint,
-        )
+    found: list[Histogram | None] = [None] * len(rows)
+    for members in alike(
+        points, rows, *(columns[name][rows.start : rows.stop] for name in ("scale", "zero_threshold"))
+    ):
+        for part, block in exponential_blocks(columns, members, metric):
+            fill(found, block, part - rows.start, metric)
+    return found
 
 
-def custom_histograms(points: Points, rows: range, metric: Metric) -> Iterator[Histogram | None]:
+def exponential_blocks(columns: dict[str, Any], members: Ints, metric: Metric) -> Iterator[tuple[Ints, Block]]:
+    """Rows of one scale and zero threshold as blocks, in parts where too few of them have the same buckets."""
+    scale = int(columns["scale"][members[0]])
+    drop = max(0, scale - MAXIMUM_SCHEMA)
+    negative, positive = (side(columns, sign, members, drop, metric) for sign in ("negative", "positive"))
+    if is_sparse(len(members), negative, positive):
+        for part in np.array_split(members, 2):
+            yield from exponential_blocks(columns, part, metric)
+        return
+    heads = heads_of(columns, members, number(columns["zero_count"][members], metric), metric)
+    threshold = float(columns["zero_threshold"][members[0]])
+    yield members, block_of(scale - drop, threshold, no_counts(), heads, negative, positive)
+
+
+def custom_histograms(points: Points, rows: range, metric: Metric) -> list[Histogram | None]:
     columns = points.columns
-    for row in rows:
-        if columns["stale"][row]:
-            yield None
-            continue
-        counts = number(item(columns["bucket_counts"], row), metric)
-        filled = np.flatnonzero(counts)
-        yield Histogram(
-            CUSTOM_SCHEMA,
-            count=float(number(columns["count"][row], metric)),
-            sum=sum_of(columns, row),
-            positive_indices=filled.astype(np.int32),
-            positive_counts=counts[filled],
-            custom_values=item(columns["explicit_bounds"], row),
-            counter_reset_hint=hint_of(metric),
-        )
+    found: list[Histogram | None] = [None] * len(rows)
+    known: dict[bytes, int] = {}
+    bounds = [item(columns["explicit_bounds"], row) for row in rows]
+    codes = np.fromiter((known.setdefault(one.tobytes(), len(known)) for one in bounds), np.int64, len(rows))
+    for members in alike(points, rows, codes):
+        places, within, items = flat(columns["bucket_counts"], members)
+        positive = populated(places, within, number(items, metric))
+        nothing = FlatBuckets(places[:0], within[:0], no_counts())
+        heads = heads_of(columns, members, np.zeros(len(members)), metric)
+        values = bounds[int(members[0]) - rows.start]
+        fill(found, block_of(CUSTOM_SCHEMA, 0.0, values, heads, nothing, positive), members - rows.start, metric)
+    return found
+
+
+def alike(points: Points, rows: range, *keys: NDArray[Any]) -> Iterator[Ints]:
+    """The rows of a series that are no stale markers, in groups of equal keys; each of `keys` is as long as `rows`."""
+    live = np.flatnonzero(points.columns["stale"][rows.start : rows.stop] == 0)
+    code = np.zeros(len(live), np.int64)
+    for key in keys:
+        _, own = np.unique(key[live], return_inverse=True)
+        _, code = np.unique(code * (len(live) + 1) + own, return_inverse=True)
+    for group in range(int(code.max(initial=-1)) + 1):
+        yield live[code == group] + rows.start
+
+
+def fill(found: list[Histogram | None], block: Block, places: Ints, metric: Metric) -> None:
+    hint = hint_of(metric)
+    for row, place in enumerate(places.tolist()):
+        found[place] = block.histogram(row, hint)
+
+
+def heads_of(columns: dict[str, Any], members: Ints, zero_counts: Counts, metric: Metric) -> Counts:
+    """(m, 3) count, sum and zero count; a sum that was left out is 0."""
+    sums = np.ma.filled(columns["sum"][members], 0.0)
+    return np.stack([number(columns["count"][members], metric), sums, zero_counts], axis=1)
 
 
 def hint_of(metric: Metric) -> CounterReset:
@@ -119,10 +122,27 @@ def hint_of(metric: Metric) -> CounterReset:
     return CounterReset.GAUGE if metric.verbatim and metric.temporality == 0 else CounterReset.UNKNOWN
 
 
-def side(columns: dict[str, Any], sign: str, row: int, metric: Metric) -> Sparse:
-    counts = number(item(columns[f"{sign}_counts"], row), metric)
-    filled = np.flatnonzero(counts)
-    return Sparse((filled + int(columns[f"{sign}_offset"][row]) + 1).astype(np.int32), counts[filled])
+def side(columns: dict[str, Any], sign: str, members: Ints, drop: int, metric: Metric) -> FlatBuckets:
+    """One side's buckets that hold anything, with `drop` less of scale: 2 ** drop buckets become one."""
+    places, within, items = flat(columns[f"{sign}_counts"], members)
+    # Bucket i ends at base ** i: those that end within a wider one belong to it, its own end included.
+    indices = -(-(within + columns[f"{sign}_offset"][members].astype(np.int64)[places] + 1) >> drop)
+    return populated(places, indices, number(items, metric))
+
+
+def flat(lists: Any, members: Ints) -> tuple[Ints, Ints, NDArray[Any]]:
+    """All items of some rows' lists: the place of their row among these, their index in the list, the items."""
+    ends = lists.ends.astype(np.int64, copy=False)
+    starts = np.where(members > 0, ends[members - 1], 0)
+    lengths = ends[members] - starts
+    places = np.repeat(np.arange(len(members)), lengths)
+    within = np.arange(len(places)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return places, within, lists.items[starts[places] + within]
+
+
+def populated(places: Ints, indices: Ints, counts: Counts) -> FlatBuckets:
+    filled = counts != 0
+    return FlatBuckets(places[filled], indices[filled], counts[filled])
 
 
 def item(lists: Any, row: int) -> NDArray[Any]:
@@ -135,19 +155,16 @@ def number(counts: Any, metric: Metric) -> Any:
     return counts.view(np.float64) if metric.prometheus_counts == FLOAT64 else counts.astype(np.float64)
 
 
-def sum_of(columns: dict[str, Any], row: int) -> float:
-    found = columns["sum"][row]
-    return 0.0 if found is np.ma.masked else float(found)
-
-
-def accumulated(points: Points, rows: range, deltas: Iterator[Histogram | None]) -> Iterator[Histogram | None]:
+def accumulated(points: Points, rows: range, deltas: list[Histogram | None]) -> list[Histogram | None]:
     """Running totals since midnight (`running_totals.py`), those of a day in the layout that its points have in common."""
+    totalled: list[Histogram | None] = []
     for _, day in groupby(zip(rows, deltas, strict=True), lambda pair: points.times[pair[0]] // DAY_MS):
         found = [histogram for _, histogram in day]
         counted = [histogram for histogram in found if histogram is not None]
-        block = together(counted) if counted else None
-        totals = iter(range(len(counted)))
-        if block is not None:
-            block = Block(block.layout, np.cumsum(block.numbers, axis=0))
-        for histogram in found:
-            yield None if histogram is None or block is None else block.histogram(next(totals), CounterReset.UNKNOWN)
+        totals: Iterator[Histogram] = iter(())
+        if counted:
+            block = together(counted)
+            running = Block(block.layout, np.cumsum(block.numbers, axis=0))
+            totals = (running.histogram(row, CounterReset.UNKNOWN) for row in range(len(counted)))
+        totalled += [None if histogram is None else next(totals) for histogram in found]
+    return totalled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,88 +72,133 @@ class Budget:
     def exceeded(self) -> TooManySamples:
         return TooManySamples(
             "query processing would load too many samples into memory in query execution: "
-            f"one selector has more than {self.max_samples} (query_max_samples)"
+            f"one selector has more than {self.max_samples} (promql_max_samples)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Stored series whose points are asked for."""
+
+    ids: NDArray[np.uint64]
+    """Ascending."""
+    condition: Filter
+    """Over `series_id`: holds for all of `ids`, and for others."""
+    breadth: int
+    """For how many series it holds."""
+
+    def statements(self) -> list[tuple[Filter, int]]:
+        """Conditions that together hold for all ids, and for how many series each holds.
+
+        The ids themselves where they are few, or few of those that the condition holds for.
+        """
+        if len(self.ids) > MOST_IN_TEXT and 4 * len(self.ids) > self.breadth:
+            return [(self.condition, self.breadth)]
+        parts = [self.ids[begin : begin + MOST_IN_TEXT] for begin in range(0, len(self.ids), MOST_IN_TEXT)]
+        return [(Filter("series_id IN {ids:Array(UInt64)}", {"ids": part.tolist()}), len(part)) for part in parts]
 
 
 def fetch(
     reader: Reader,
     table: str,
     expressions: Sequence[str],
-    ids: NDArray[np.uint64],
-    condition: Filter,
+    chosen: Chosen,
     window: Window,
     budget: Budget,
     where: str = "1",
 ) -> Points:
-    """The points of the series `ids` (ascending) in the window; `expressions` are `SQL AS name`.
-
-    `condition` is one over `series_id` that holds for all of `ids`, and not for many more.
-    """
-    blocks: list[dict[str, Any]] = []
-    for wanted in conditions_of(ids, condition):
-        blocks += read(reader, table, expressions, ids, wanted, window, budget, where)
+    """The points of the series in the window; `expressions` are `SQL AS name`, or names."""
+    blocks = list(read(reader, table, expressions, chosen, window, budget, where))
+    count = len(chosen.ids)
+    counts = np.zeros(count, np.int64)
+    for block in blocks:
+        counts += block.runs.counts(count)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    budget.check(int(offsets[-1]))
     names = [expression.rpartition(" AS ")[2] for expression in expressions]
-    if not blocks:
+    if not offsets[-1]:
         nothing = np.zeros(0, np.int64)
-        return Points(np.zeros(len(ids) + 1, np.int64), nothing, nothing, dict.fromkeys(names, nothing))
-    budget.check(sum(len(block["code"]) for block in blocks))
-    columns = {name: joined([block[name] for block in blocks]) for name in ("code", "nano", "start_nano", *names)}
-    return in_order(columns.pop("code"), columns, len(ids))
+        return Points(offsets, nothing, nothing, dict.fromkeys(names, nothing))
+    if len(names) == 1 and all(is_plain(block.columns[names[0]]) for block in blocks):
+        return placed(blocks, names[0], offsets)
+    return ordered(blocks, ("nano", "start_nano", *names), offsets)
 
 
-def conditions_of(ids: NDArray[np.uint64], condition: Filter) -> list[Filter]:
-    """`condition` alone where it is about as narrow as the ids, or the ids where they are few."""
-    if len(ids) > MOST_IN_TEXT:
-        return [condition]
-    return [Filter("series_id IN {ids:Array(UInt64)}", {"ids": ids.tolist()})] if len(ids) else []
+class Runs(NamedTuple):
+    """Rows of one series that stand together: run i is the rows `begins[i]` to `begins[i + 1]`, of the series `codes[i]`."""
+
+    begins: Ints
+    """(r + 1,)"""
+    codes: Ints
+    """(r,) index into the ids; -1 for a series that was not asked for."""
+
+    def counts(self, size: int) -> Ints:
+        """(size,) rows of each series."""
+        asked = self.codes >= 0
+        rows = np.bincount(self.codes[asked], np.diff(self.begins)[asked], size)
+        return rows.astype(np.int64)
+
+
+class Block(NamedTuple):
+    runs: Runs
+    columns: dict[str, Any]
 
 
 def read(
     reader: Reader,
     table: str,
     expressions: Sequence[str],
-    ids: NDArray[np.uint64],
-    wanted: Filter,
+    chosen: Chosen,
     window: Window,
     budget: Budget,
     where: str,
-) -> Iterator[dict[str, Any]]:
-    """Blocks of rows, `code` instead of `series_id`: the index into `ids`."""
-    clause, params = filters.join([wanted, filters.between(window.range), Filter(where, {})])
-    sql = f"""
-        SELECT {", ".join((*HEAD, *expressions))}
-        FROM {table}
-        PREWHERE tenant = {{tenant:String}}
-          AND {clause}
-    """
-    try:
-        with closing(reader.blocks(sql, params, most_rows=budget.max_samples)) as blocks:
-            for block in blocks:
-                found = coded(block.pop("series_id"), ids)
-                yield kept({**block, "code": found})
-    except StoreRefused as error:
-        if clickhouse_code(error) == TOO_MANY_ROWS:
-            raise budget.exceeded() from error
-        raise
+) -> Iterator[Block]:
+    """The rows as they come. `TooManySamples` before they are many more than allowed."""
+    for wanted, breadth in chosen.statements():
+        clause, params = filters.join([wanted, filters.between(window.range), Filter(where, {})])
+        sql = f"""
+            SELECT {", ".join((*HEAD, *expressions))}
+            FROM {table}
+            PREWHERE tenant = {{tenant:String}}
+              AND {clause}
+        """
+        most = budget.max_samples * max(1, breadth // len(chosen.ids))
+        try:
+            with closing(reader.blocks(sql, params, most_rows=most)) as blocks:
+                for block in blocks:
+                    yield Block(runs_of(block.pop("series_id"), chosen.ids), block)
+        except StoreRefused as error:
+            if clickhouse_code(error) == TOO_MANY_ROWS:
+                raise budget.exceeded() from error
+            raise
 
 
-def coded(series_ids: NDArray[np.uint64], ids: NDArray[np.uint64]) -> Ints:
-    """The index of each in `ids`, or -1. Rows of a series stand together, so only their first ones are looked up."""
+def runs_of(series_ids: NDArray[np.uint64], ids: NDArray[np.uint64]) -> Runs:
+    """Where the series of a column of ids change, and which of `ids` (ascending) they are."""
     begins = np.concatenate(([0], np.flatnonzero(series_ids[1:] != series_ids[:-1]) + 1))
     first = series_ids[begins]
     place = np.minimum(np.searchsorted(ids, first), len(ids) - 1)
-    code = np.where(ids[place] == first, place, -1)
-    return np.repeat(code, np.diff(begins, append=len(series_ids)))
+    return Runs(np.append(begins, len(series_ids)), np.where(ids[place] == first, place, -1))
 
 
-def kept(block: dict[str, Any]) -> dict[str, Any]:
-    """The rows of wanted series."""
-    wanted = block["code"] >= 0
-    if wanted.all():
-        return block
-    rows = np.flatnonzero(wanted)
-    return {name: taken(column, rows) for name, column in block.items()}
+def is_plain(column: Any) -> bool:
+    return isinstance(column, np.ndarray) and not isinstance(column, np.ma.MaskedArray) and column.dtype == np.float64
+
+
+def placed(blocks: Sequence[Block], name: str, offsets: Ints) -> Points:
+    """Points of one float each, written straight to where they belong: 22 ns a point, `ordered` takes 35 and twice the memory."""
+    times, starts, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64), np.empty(offsets[-1])
+    place = offsets[:-1].copy()
+    # Blocks of one part of the table are of one time, and parts follow one another: oldest first, little is left to sort.
+    for runs, columns in sorted(blocks, key=lambda block: int(block.columns["nano"].min())):
+        # Arrays cut out of the answer lie at any address: copies are of one type to the compiler, and quicker to read.
+        given = (columns[each].copy() for each in ("nano", "start_nano", name))
+        kernels.place_runs(*runs, *given, place, times, starts, values)
+    single = kernels.sort_points(times, starts, values, offsets, NANO)
+    if not single.all():
+        times, starts, values = times[single], starts[single], values[single]
+        offsets = np.concatenate(([0], np.cumsum(single)))[offsets]
+    return Points(offsets, times, starts, {name: values})
 
 
 def taken(column: Any, rows: Ints) -> Any:
@@ -167,10 +212,12 @@ def taken(column: Any, rows: Ints) -> Any:
     return ListColumn(ends, column.items[items])
 
 
-def in_order(codes: Ints, columns: dict[str, Any], count: int) -> Points:
+def ordered(blocks: Sequence[Block], names: Sequence[str], offsets: Ints) -> Points:
     """By series and time; of a millisecond that a series has twice, the later point."""
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=count)))).astype(np.int64)
-    order = kernels.rows_by_code(codes, offsets)
+    codes = np.concatenate([np.repeat(block.runs.codes, np.diff(block.runs.begins)) for block in blocks])
+    columns = {name: joined([block.columns[name] for block in blocks]) for name in names}
+    asked = np.flatnonzero(codes >= 0)
+    order = asked[kernels.rows_by_code(codes[asked], offsets)]
     times = columns.pop("nano")[order]
     kernels.sort_within(times, offsets, order)
     times //= NANO

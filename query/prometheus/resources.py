@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ def text_of(kind: str, value: Any) -> str:
             return str(value)
 
 
-def read_scopes(reader: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+def read_scopes(reader: Reader, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
     """Name and version by id."""
     sql = """
         SELECT scope_id, name, version

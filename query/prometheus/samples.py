@@ -81,7 +81,7 @@ class StoreSource:
                 yield native_histograms.exponential(points, labels, strand.metrics)
 
     def _fetch(self, strand: Strand, window: Window, expressions: Sequence[str], where: str = "1") -> Points:
-        return fetch(self.reader, strand.table, expressions, strand.ids, strand.condition, window, self.budget, where)
+        return fetch(self.reader, strand.table, expressions, strand.chosen, window, self.budget, where)
 
 
 def on_label(name: str, matchers: Sequence[Matcher]) -> Callable[[Sequence[str]], Sequence[bool]]:

@@ -8,7 +8,6 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from sonde.query.filters import Filter
 from sonde.query.prometheus.metrics import (
     DELTA,
     EXPONENTIAL_HISTOGRAM,
@@ -19,6 +18,7 @@ from sonde.query.prometheus.metrics import (
     all_metrics,
     wanted,
 )
+from sonde.query.prometheus.points import Chosen
 from sonde.query.prometheus.series import Origins, find_series, labels_of
 from sonde.query.promql.labels import NAME, LabelColumn, LabelTable, column_of
 from sonde.query.promql.regex import matched_rows
@@ -45,14 +45,12 @@ class Strand:
     part: Part
     table: str
     is_delta: bool
-    ids: NDArray[np.uint64]
-    """(n,), ascending."""
+    chosen: Chosen
+    """n series, by id."""
     labels: LabelTable
     """n series, but for `le` and `quantile`, which the points tell."""
     metrics: list[Metric]
     """(n,)"""
-    condition: Filter
-    """Over `series_id`: holds for all of `ids`, and for others."""
 
 
 def find_strands(reader: Reader, matchers: Sequence[Matcher], since_ms: int) -> Iterator[Strand]:
@@ -80,7 +78,8 @@ def find_strands(reader: Reader, matchers: Sequence[Matcher], since_ms: int) -> 
                 chosen = np.flatnonzero(rows & of_kind[series.metric])
                 if len(chosen):
                     metrics = [series.metrics[index] for index in series.metric[chosen]]
-                    yield Strand(part, table, is_delta, series.ids[chosen], named.take(chosen), metrics, condition)
+                    ids = Chosen(series.ids[chosen], condition, len(series))
+                    yield Strand(part, table, is_delta, ids, named.take(chosen), metrics)
 
 
 def named_column(names: Sequence[str], metric: NDArray[np.int64]) -> LabelColumn:

@@ -13,7 +13,7 @@ from sonde.query import filters
 from sonde.query.filters import Filter
 from sonde.query.prometheus import names, resources
 from sonde.query.prometheus.metrics import TARGET_INFO, accepted
-from sonde.query.prometheus.points import Budget, Window, coded
+from sonde.query.prometheus.points import Budget, Window, runs_of
 from sonde.query.prometheus.resources import MOST_IN_TEXT, Resource
 from sonde.query.prometheus.series import seen_since
 from sonde.query.promql.labels import NAME, LabelTable
@@ -118,5 +118,6 @@ def sample_times(reader: Reader, ids: NDArray[np.uint64], window: Window) -> tup
     block = whole(reader.blocks(sql, {**params, **window_params}))
     if block is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    codes = coded(block["resource"], ids)
+    runs = runs_of(block["resource"], ids)
+    codes = np.repeat(runs.codes, np.diff(runs.begins))
     return block["latest"][codes >= 0], codes[codes >= 0]

@@ -5,7 +5,7 @@ Source: https://prometheus.io/docs/specs/native_histograms/
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,9 @@ CUSTOM_SCHEMA = -53
 """The schema of a histogram whose bounds are `custom_values` (a classic histogram as a native one)."""
 MAXIMUM_SCHEMA = 8
 
+COUNT, SUM, FIRST_BUCKET = 0, 1, 2
+"""Where count, sum and the first bucket stand in a histogram's numbers."""
+
 
 class CounterReset(Enum):
     """What a sample says of itself against the one before it."""
@@ -31,12 +34,16 @@ class CounterReset(Enum):
     GAUGE = "gauge"
 
 
+_NO_INDICES: Indices = np.empty(0, np.int32)
+_NO_COUNTS: Counts = np.empty(0, np.float64)
+
+
 def no_indices() -> Indices:
-    return np.empty(0, np.int32)
+    return _NO_INDICES
 
 
 def no_counts() -> Counts:
-    return np.empty(0, np.float64)
+    return _NO_COUNTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,51 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Which buckets there are, and in which order their numbers stand: count, sum, the negative buckets from the lowest up, the
+    zero bucket, the positive ones.
+
+    With custom buckets the zero bucket has its place, too; nothing is ever in it.
+    """
+
+    schema: int
+    zero_threshold: float
+    negative_indices: Indices
+    """(n,), strictly ascending; so the numbers have them backwards."""
+    positive_indices: Indices
+    """(p,), strictly ascending."""
+    custom_values: Counts
+    """Strictly ascending upper bounds, +Inf left out; empty with an exponential schema."""
+
+    @property
+    def is_custom(self) -> bool:
+        return self.schema == CUSTOM_SCHEMA
+
+    @property
+    def zero_column(self) -> int:
+        return FIRST_BUCKET + len(self.negative_indices)
+
+    @property
+    def width(self) -> int:
+        return self.zero_column + 1 + len(self.positive_indices)
+
+    def bounds(self) -> tuple[Counts, Counts]:
+        """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
+        positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
+        positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
+        if self.is_custom:
+            return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
+        inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
+        outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
+        edge = np.array([self.zero_threshold])
+        return (
+            np.concatenate([-outer[::-1], -edge, np.maximum(positive_lower, self.zero_threshold)]),
+            np.concatenate([-inner[::-1], edge, positive_upper]),
+        )
+
+
 class Histogram:
-    """A native histogram. Bucket arrays are never written to: histograms made from one another may share them.
+    """A native histogram. Nothing of it is ever written to: histograms made from one another share their arrays.
 
     Bucket `i` of an exponential schema ends, inclusive, at `base ** i` with `base = 2 ** 2 ** -schema` and begins,
     exclusive, at `base ** (i - 1)`; on the negative side mirrored. Bucket `i` of the custom schema ends at
@@ -64,26 +114,99 @@ class Histogram:
     empty, a listed one may be.
     """
 
-    schema: int = 0
-    zero_threshold: float = 0.0
-    zero_count: float = 0.0
-    """Observations within `[-zero_threshold, zero_threshold]`."""
-    count: float = 0.0
-    """All observations, NaN ones too, which are in no bucket."""
-    sum: float = 0.0
-    positive_indices: Indices = field(default_factory=no_indices)
-    """(p,), strictly ascending."""
-    positive_counts: Counts = field(default_factory=no_counts)
-    """(p,), not cumulative."""
-    negative_indices: Indices = field(default_factory=no_indices)
-    negative_counts: Counts = field(default_factory=no_counts)
-    custom_values: Counts = field(default_factory=no_counts)
-    """Strictly ascending upper bounds, +Inf left out; empty with an exponential schema."""
-    counter_reset_hint: CounterReset = CounterReset.UNKNOWN
+    __slots__ = ("counter_reset_hint", "layout", "numbers")
+
+    layout: Layout
+    numbers: Counts
+    """(layout.width,)"""
+    counter_reset_hint: CounterReset
+
+    def __init__(
+        self,
+        schema: int = 0,
+        zero_threshold: float = 0.0,
+        zero_count: float = 0.0,
+        count: float = 0.0,
+        sum: float = 0.0,
+        positive_indices: Indices | None = None,
+        positive_counts: Counts | None = None,
+        negative_indices: Indices | None = None,
+        negative_counts: Counts | None = None,
+        custom_values: Counts | None = None,
+        counter_reset_hint: CounterReset = CounterReset.UNKNOWN,
+    ) -> None:
+        negative = _NO_INDICES if negative_indices is None else negative_indices
+        positive = _NO_INDICES if positive_indices is None else positive_indices
+        bounds = _NO_COUNTS if custom_values is None else custom_values
+        layout = Layout(schema, zero_threshold, negative, positive, bounds)
+        numbers = np.empty(layout.width)
+        zero = layout.zero_column
+        numbers[COUNT], numbers[SUM], numbers[zero] = count, sum, zero_count
+        if negative_counts is not None:
+            numbers[FIRST_BUCKET:zero] = negative_counts[::-1]
+        if positive_counts is not None:
+            numbers[zero + 1 :] = positive_counts
+        self.layout, self.numbers, self.counter_reset_hint = layout, numbers, counter_reset_hint
+
+    @classmethod
+    def of(cls, layout: Layout, numbers: Counts, hint: CounterReset) -> Histogram:
+        """The histogram of a layout and its numbers (width,)."""
+        histogram = cls.__new__(cls)
+        histogram.layout, histogram.numbers, histogram.counter_reset_hint = layout, numbers, hint
+        return histogram
+
+    def with_hint(self, hint: CounterReset) -> Histogram:
+        """The same with another counter reset hint."""
+        return Histogram.of(self.layout, self.numbers, hint)
+
+    @property
+    def schema(self) -> int:
+        return self.layout.schema
+
+    @property
+    def zero_threshold(self) -> float:
+        return self.layout.zero_threshold
+
+    @property
+    def zero_count(self) -> float:
+        """Observations within `[-zero_threshold, zero_threshold]`."""
+        return 0.0 if self.layout.is_custom else float(self.numbers[self.layout.zero_column])
+
+    @property
+    def count(self) -> float:
+        """All observations, NaN ones too, which are in no bucket."""
+        return float(self.numbers[COUNT])
+
+    @property
+    def sum(self) -> float:
+        return float(self.numbers[SUM])
+
+    @property
+    def positive_indices(self) -> Indices:
+        """(p,), strictly ascending."""
+        return self.layout.positive_indices
+
+    @property
+    def positive_counts(self) -> Counts:
+        """(p,), not cumulative."""
+        return self.numbers[self.layout.zero_column + 1 :]
+
+    @property
+    def negative_indices(self) -> Indices:
+        return self.layout.negative_indices
+
+    @property
+    def negative_counts(self) -> Counts:
+        return self.numbers[FIRST_BUCKET : self.layout.zero_column][::-1]
+
+    @property
+    def custom_values(self) -> Counts:
+        """Strictly ascending upper bounds, +Inf left out; empty with an exponential schema."""
+        return self.layout.custom_values
 
     @property
     def is_custom(self) -> bool:
-        return self.schema == CUSTOM_SCHEMA
+        return self.layout.is_custom
 
     def populated(self) -> list[Bucket]:
         """The buckets that are not empty, in ascending order; those beside the zero bucket begin at its edge."""
@@ -115,6 +238,11 @@ class Histogram:
         """As Prometheus prints it: count, sum, and the populated buckets in ascending order."""
         numbers = [f"count:{shortest_g(self.count)}", f"sum:{shortest_g(self.sum)}", *map(str, self.populated())]
         return "{" + ", ".join(numbers) + "}"
+
+    def __repr__(self) -> str:
+        return f"Histogram({self}, schema={self.schema}, hint={self.counter_reset_hint.value})"
+
+    __hash__ = None  # type: ignore[assignment]  # Equal ones may have different arrays.
 
     def __eq__(self, other: object) -> bool:
         """The same numbers in the same buckets, NaN equal to NaN. Empty buckets and the hint don't count."""

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from sonde.query.promql import annotations as notes
 from sonde.query.promql.annotations import Annotations
-from sonde.query.promql.histogram import CounterReset, Histogram
-from sonde.query.promql.histogram_block import COUNT, FIRST_BUCKET, SUM, Block
+from sonde.query.promql.histogram import COUNT, FIRST_BUCKET, SUM, CounterReset, Histogram
+from sonde.query.promql.histogram_block import Block
 from sonde.query.promql.histogram_cells import Cells, Combined, blocks_of, objects_of, pool_of
 from sonde.query.promql.histogram_sum import collisions, summed, weighted
 from sonde.query.promql.histogram_trim import trimmed

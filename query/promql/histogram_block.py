@@ -11,16 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query.promql.errors import TooManySamples
 from sonde.query.promql.histogram import (
+    COUNT,
     CUSTOM_SCHEMA,
+    FIRST_BUCKET,
+    SUM,
     CounterReset,
     Counts,
     Histogram,
     Indices,
+    Layout,
     lower_bounds,
     no_counts,
     no_indices,
@@ -30,54 +35,20 @@ from sonde.query.promql.histogram import (
 Rows: TypeAlias = NDArray[np.int64]
 Kind: TypeAlias = tuple[int, float, bytes]
 
-COUNT, SUM, FIRST_BUCKET = 0, 1, 2
-"""The columns of `Block.numbers`; the buckets follow in ascending order of their bounds."""
+
+Columns: TypeAlias = dict[int, NDArray[np.intp]]
+"""By `id` of a layout: where its numbers stand in those of another one."""
+
+MOST_NUMBERS = 1 << 26
+"""What a block may hold at most: 512 MB."""
+SMALL_BLOCK = 1 << 14
+"""A matrix of so many numbers may be as empty as it likes."""
+LEAST_FILLED = 8
+"""Of a larger one at least one number in so many stands for a bucket that a histogram has."""
 
 
 class MixedSchemas(Exception):
     """Exponential and custom buckets have no bounds in common."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """The buckets of a block: the negative ones from the lowest up, the zero bucket, the positive ones.
-
-    With custom buckets the zero bucket has its column, too; nothing is ever in it.
-    """
-
-    schema: int
-    zero_threshold: float
-    negative_indices: Indices
-    """(n,), ascending, as in `Histogram`; so the block's columns have them backwards."""
-    positive_indices: Indices
-    """(p,)"""
-    custom_values: Counts
-
-    @property
-    def is_custom(self) -> bool:
-        return self.schema == CUSTOM_SCHEMA
-
-    @property
-    def zero_column(self) -> int:
-        return FIRST_BUCKET + len(self.negative_indices)
-
-    @property
-    def width(self) -> int:
-        return self.zero_column + 1 + len(self.positive_indices)
-
-    def bounds(self) -> tuple[Counts, Counts]:
-        """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
-        positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
-        positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
-        if self.is_custom:
-            return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
-        inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
-        outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
-        edge = np.array([self.zero_threshold])
-        return (
-            np.concatenate([-outer[::-1], -edge, np.maximum(positive_lower, self.zero_threshold)]),
-            np.concatenate([-inner[::-1], edge, positive_upper]),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,21 +64,8 @@ class Block:
         return self.numbers[:, FIRST_BUCKET:]
 
     def histogram(self, row: int, hint: CounterReset) -> Histogram:
-        """One row as a histogram; its bucket arrays are views of the block."""
-        layout, numbers, zero = self.layout, self.numbers[row], self.layout.zero_column
-        return Histogram(
-            layout.schema,
-            layout.zero_threshold,
-            0.0 if layout.is_custom else float(numbers[zero]),
-            float(numbers[COUNT]),
-            float(numbers[SUM]),
-            layout.positive_indices,
-            numbers[zero + 1 :],
-            layout.negative_indices,
-            numbers[FIRST_BUCKET:zero][::-1],
-            layout.custom_values,
-            hint,
-        )
+        """One row as a histogram; its numbers are those of the block."""
+        return Histogram.of(self.layout, self.numbers[row], hint)
 
     def onto(self, target: Layout) -> Block:
         """The same histograms with the buckets of `target`, which `common_layout` made for this block, too."""
@@ -120,29 +78,120 @@ class Block:
         return Block(target, numbers)
 
 
-def kind(histogram: Histogram) -> Kind:
-    """What two histograms must agree in for their buckets to have the same bounds."""
-    return histogram.schema, histogram.zero_threshold, histogram.custom_values.tobytes()
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatBuckets:
+    """The buckets of one side of many histograms, in any order; those of equal index and histogram are one."""
+
+    rows: Rows
+    """(k,) which histogram each is of."""
+    indices: Rows
+    """(k,) in the histograms' schema."""
+    counts: Counts
+
+
+def is_sparse(size: int, negative: FlatBuckets, positive: FlatBuckets) -> bool:
+    """Whether `size` histograms with these buckets would make a block of mostly nothing."""
+    width = len(np.unique(negative.indices)) + len(np.unique(positive.indices))
+    return size > 1 and size * width > max(SMALL_BLOCK, LEAST_FILLED * (len(negative.indices) + len(positive.indices)))
+
+
+def block_of(
+    schema: int,
+    zero_threshold: float,
+    custom_values: Counts,
+    heads: Counts,
+    negative: FlatBuckets,
+    positive: FlatBuckets,
+) -> Block:
+    """m histograms of one kind; `heads` (m, 3) are their counts, sums and zero counts."""
+    negative_indices, negative_columns = np.unique(negative.indices, return_inverse=True)
+    positive_indices, positive_columns = np.unique(positive.indices, return_inverse=True)
+    layout = Layout(
+        schema,
+        zero_threshold,
+        negative_indices.astype(np.int32, copy=False),
+        positive_indices.astype(np.int32, copy=False),
+        custom_values,
+    )
+    numbers = np.zeros((len(heads), layout.width))
+    zero = layout.zero_column
+    numbers[:, [COUNT, SUM, zero]] = heads
+    np.add.at(numbers, (negative.rows, zero - 1 - negative_columns), negative.counts)
+    np.add.at(numbers, (positive.rows, zero + 1 + positive_columns), positive.counts)
+    return Block(layout, numbers)
+
+
+def kind(layout: Layout) -> Kind:
+    """What the layouts of two histograms must agree in for their buckets to have the same bounds."""
+    return layout.schema, layout.zero_threshold, layout.custom_values.tobytes()
 
 
 def pack(histograms: Sequence[Histogram]) -> Block:
-    """Histograms of one kind (at least one), in their order."""
-    first = histograms[0]
-    positive, positive_columns = _union([histogram.positive_indices for histogram in histograms])
-    negative, negative_columns = _union([histogram.negative_indices for histogram in histograms])
-    layout = Layout(first.schema, first.zero_threshold, negative, positive, first.custom_values)
-    zero = layout.zero_column
-    numbers = np.zeros((len(histograms), layout.width))
-    numbers[:, COUNT] = [histogram.count for histogram in histograms]
-    numbers[:, SUM] = [histogram.sum for histogram in histograms]
-    numbers[:, zero] = [histogram.zero_count for histogram in histograms]
-    _fill(numbers[:, zero + 1 :], positive_columns, [histogram.positive_counts for histogram in histograms])
-    _fill(
-        numbers[:, FIRST_BUCKET:zero][:, ::-1],
-        negative_columns,
-        [histogram.negative_counts for histogram in histograms],
+    """Histograms of one kind (at least one), in their order. Raises `TooManySamples` where they have too many buckets in all."""
+    layout, columns = union_of(histograms)
+    if len(histograms) * layout.width > MOST_NUMBERS:
+        raise TooManySamples("native histograms have too many different buckets to be held in memory at once")
+    if columns is None:
+        return Block(layout, np.array([histogram.numbers for histogram in histograms]))
+    return Block(layout, scattered(histograms, columns, layout.width))
+
+
+def union_of(histograms: Sequence[Histogram]) -> tuple[Layout, Columns | None]:
+    """The layout with the buckets of all, of one kind; and, unless all have the same, where in it each one's numbers stand."""
+    layouts = {id(histogram.layout): histogram.layout for histogram in histograms}
+    different: dict[tuple[bytes, bytes], Layout] = {}
+    alike = {
+        key: different.setdefault((layout.positive_indices.tobytes(), layout.negative_indices.tobytes()), layout)
+        for key, layout in layouts.items()
+    }
+    first, *others = different.values()
+    if not others:
+        return first, None
+    layout = Layout(
+        first.schema,
+        first.zero_threshold,
+        np.unique(np.concatenate([layout.negative_indices for layout in different.values()])),
+        np.unique(np.concatenate([layout.positive_indices for layout in different.values()])),
+        first.custom_values,
     )
-    return Block(layout, numbers)
+    columns = {id(own): _columns_in(own, layout) for own in different.values()}
+    return layout, {key: columns[id(own)] for key, own in alike.items()}
+
+
+def scattered(histograms: Sequence[Histogram], columns: Columns, width: int) -> Counts:
+    """(m, width) each histogram's numbers at its columns."""
+    numbers = np.zeros((len(histograms), width))
+    into = np.concatenate([columns[id(histogram.layout)] for histogram in histograms])
+    rows = np.repeat(np.arange(len(histograms)), [len(histogram.numbers) for histogram in histograms])
+    numbers[rows, into] = np.concatenate([histogram.numbers for histogram in histograms])
+    return numbers
+
+
+def mostly_empty(histograms: Sequence[Histogram]) -> bool:
+    """Whether these, of one kind, have so few buckets in common that a block of them would be nearly all zeros."""
+    layouts = {id(histogram.layout): histogram.layout for histogram in histograms}
+    if len(layouts) == 1:
+        return False
+    filled = sum(len(histogram.numbers) for histogram in histograms)
+    width = union_of(histograms)[0].width
+    return len(histograms) * width > max(SMALL_BLOCK, LEAST_FILLED * filled)
+
+
+class SparseRows:
+    """Histograms of one kind as the rows of a matrix of which only those exist that are asked for."""
+
+    def __init__(self, histograms: Sequence[Histogram]) -> None:
+        self.histograms = histograms
+        self.layout, columns = union_of(histograms)
+        own = {id(histogram.layout): np.arange(self.layout.width) for histogram in histograms}
+        self.columns = own if columns is None else columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.histograms), self.layout.width
+
+    def __getitem__(self, rows: Rows) -> Counts:
+        return scattered([self.histograms[row] for row in rows], self.columns, self.layout.width)
 
 
 def together(histograms: Sequence[Histogram]) -> Block:
@@ -152,7 +201,7 @@ def together(histograms: Sequence[Histogram]) -> Block:
     """
     rows: dict[Kind, list[int]] = {}
     for row, histogram in enumerate(histograms):
-        rows.setdefault(kind(histogram), []).append(row)
+        rows.setdefault(kind(histogram.layout), []).append(row)
     blocks = [pack([histograms[row] for row in members]) for members in rows.values()]
     if len(blocks) == 1:
         return blocks[0]
@@ -226,7 +275,8 @@ def _columns_in(source: Layout, target: Layout) -> NDArray[np.intp]:
     zero = target.zero_column
     if target.schema == CUSTOM_SCHEMA:
         uppers = upper_bounds(source.positive_indices, source.schema, source.custom_values)
-        return np.concatenate([[COUNT, SUM, zero], zero + 1 + np.searchsorted(target.custom_values, uppers)])
+        buckets = np.searchsorted(target.custom_values, uppers)
+        return np.concatenate([[COUNT, SUM, zero], zero + 1 + np.searchsorted(target.positive_indices, buckets)])
     negative = _side_columns(source.negative_indices, target.negative_indices, source.schema, target)
     positive = _side_columns(source.positive_indices, target.positive_indices, source.schema, target)
     return np.concatenate([[COUNT, SUM], (zero - negative)[::-1], [zero], zero + positive])
@@ -236,20 +286,3 @@ def _side_columns(indices: Indices, kept: Indices, schema: int, target: Layout) 
     """How many columns from the zero bucket each bucket of one side goes: 0 if it is swallowed by it."""
     swallowed = lower_bounds(indices, schema, no_counts()) < target.zero_threshold
     return np.where(swallowed, 0, np.searchsorted(kept, _reduced(indices, schema - target.schema)) + 1)
-
-
-def _union(sides: Sequence[Indices]) -> tuple[Indices, NDArray[np.intp] | None]:
-    """All indices that occur; and, unless every side has all of them, where the sides' entries, joined, go in a row."""
-    first = sides[0]
-    alike = first.tobytes()
-    if all(side is first or side.tobytes() == alike for side in sides):
-        return first, None
-    return np.unique(np.concatenate(sides), return_inverse=True)
-
-
-def _fill(target: Counts, columns: NDArray[Any] | None, sides: Sequence[Counts]) -> None:
-    if columns is None:
-        target[:] = sides
-        return
-    rows = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
-    target[rows, columns] = np.concatenate(sides)

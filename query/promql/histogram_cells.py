@@ -12,7 +12,17 @@ from typing import TypeAlias
 
 import numpy as np
 from sonde.query.promql.histogram import CUSTOM_SCHEMA, CounterReset, Counts, Histogram
-from sonde.query.promql.histogram_block import Block, Kind, MixedSchemas, Rows, kind, pack, together
+from sonde.query.promql.histogram_block import (
+    Block,
+    Kind,
+    MixedSchemas,
+    Rows,
+    SparseRows,
+    kind,
+    mostly_empty,
+    pack,
+    together,
+)
 from sonde.query.promql.values import Bools, Ints, Objects
 
 CHUNK_NUMBERS = 1 << 20
@@ -60,7 +70,9 @@ class Runs:
             yield alive, self.rows[self.offsets[:-1][alive] + rank], self.starts[alive] + rank
 
 
-Kernel: TypeAlias = Callable[[Counts, Runs], Counts]
+Matrix: TypeAlias = Counts | SparseRows
+"""(m, w) histograms as rows; `matrix[rows]` gives some of them."""
+Kernel: TypeAlias = Callable[[Matrix, Runs], Counts]
 """Makes the cells' rows (cells, w) of the members' rows (m, w)."""
 
 
@@ -91,11 +103,20 @@ def objects_of(values: Sequence[object]) -> Objects:
     return objects
 
 
+def used_of(size: int, members: Ints) -> tuple[Ints, Ints]:
+    """Which of `size` things occur among members, ascending, and at which place among these each member is."""
+    used = np.zeros(size, bool)
+    used[members] = True
+    place = np.cumsum(used) - 1
+    return np.flatnonzero(used), place[members]
+
+
 def kinds_of(pool: Sequence[Histogram]) -> tuple[list[Kind], Ints]:
     """The different kinds in a pool, and which of them each histogram has."""
     known: dict[Kind, int] = {}
-    codes = np.fromiter((known.setdefault(kind(histogram), len(known)) for histogram in pool), np.int64, len(pool))
-    return list(known), codes
+    layouts = {id(histogram.layout): histogram.layout for histogram in pool}
+    codes = {key: known.setdefault(kind(layout), len(known)) for key, layout in layouts.items()}
+    return list(known), np.fromiter((codes[id(histogram.layout)] for histogram in pool), np.int64, len(pool))
 
 
 def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
@@ -103,9 +124,19 @@ def blocks_of(pool: Sequence[Histogram]) -> Iterator[tuple[Rows, Block]]:
     kinds, codes = kinds_of(pool)
     for code in range(len(kinds)):
         places = np.flatnonzero(codes == code)
-        widest = max(len(pool[at].positive_indices) + len(pool[at].negative_indices) for at in places.tolist())
-        for rows in np.array_split(places, max(1, len(places) * (widest + 3) // CHUNK_NUMBERS)):
-            yield rows, pack([pool[row] for row in rows])
+        widest = max(len(pool[at].numbers) for at in places.tolist())
+        for rows in np.array_split(places, max(1, len(places) * widest // CHUNK_NUMBERS)):
+            yield from _blocks(pool, rows)
+
+
+def _blocks(pool: Sequence[Histogram], rows: Rows) -> Iterator[tuple[Rows, Block]]:
+    """Rows of one kind as a block, or in halves where that would be mostly empty."""
+    histograms = [pool[row] for row in rows]
+    if len(rows) > 1 and mostly_empty(histograms):
+        for half in np.array_split(rows, 2):
+            yield from _blocks(pool, half)
+    else:
+        yield rows, pack(histograms)
 
 
 def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[CounterReset]]) -> Combined:
@@ -119,8 +150,7 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
     lowest = np.minimum.reduceat(member_codes, cells.offsets[:-1])
     uniform = lowest == np.maximum.reduceat(member_codes, cells.offsets[:-1])
     for code in np.unique(lowest[uniform]):
-        for where, block, numbers in _uniform(cells, np.flatnonzero(uniform & (lowest == code)), kernel):
-            made = Block(block.layout, numbers)
+        for where, made in _uniform(cells, np.flatnonzero(uniform & (lowest == code)), kernel):
             for row, cell in enumerate(where):
                 histograms[cell] = made.histogram(row, results[cell])
     for cell in np.flatnonzero(~uniform):
@@ -140,16 +170,28 @@ def combine(cells: Cells, kernel: Kernel, hints: Callable[[Cells], Sequence[Coun
     return Combined(histograms, mixed, reconciled & ~mixed)
 
 
-def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, Block, Counts]]:
-    """The kernel's results for cells of one kind, chunk by chunk."""
+def _uniform(cells: Cells, where: Ints, kernel: Kernel) -> Iterator[tuple[Ints, Block]]:
+    """The kernel's results for cells of one kind, chunk by chunk; the cells in halves where they have few buckets in common."""
     lengths = np.diff(cells.offsets)[where]
     ends = np.cumsum(lengths)
     places = np.repeat(cells.offsets[where] - (ends - lengths), lengths) + np.arange(lengths.sum())
-    used, rows = np.unique(cells.members[places], return_inverse=True)
-    block = pack([cells.pool[row] for row in used])
+    used, rows = used_of(len(cells.pool), cells.members[places])
+    members = [cells.pool[row] for row in used]
+    sparse = mostly_empty(members)
+    if sparse and len(where) > 1:
+        for half in np.array_split(where, 2):
+            yield from _uniform(cells, half, kernel)
+        return
+    matrix: Matrix
+    if sparse:
+        matrix = SparseRows(members)
+        layout = matrix.layout
+    else:
+        block = pack(members)
+        matrix, layout = block.numbers, block.layout
     offsets = np.append(0, ends)
-    step = max(1, CHUNK_NUMBERS // block.layout.width)
+    step = max(1, CHUNK_NUMBERS // layout.width)
     for start in range(0, len(where), step):
         chunk, part = where[start : start + step], offsets[start : start + step + 1]
         runs = Runs(rows[part[0] : part[-1]], part - part[0], chunk, cells.offsets[chunk])
-        yield chunk, block, kernel(block.numbers, runs)
+        yield chunk, Block(layout, kernel(matrix, runs))

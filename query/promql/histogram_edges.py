@@ -7,7 +7,7 @@ around them. Either way an increase is a sum of samples with weights.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -90,7 +90,7 @@ def smoothed_values(windows: Windows, wanted: Bools) -> tuple[Bools, Cells, Floa
             continue
         elif later == end:
             # What the last one says of a reset tells of its own time.
-            pool.append(replace(pool[later - 1], counter_reset_hint=CounterReset.UNKNOWN))
+            pool.append(pool[later - 1].with_hint(CounterReset.UNKNOWN))
             parts.append([(len(pool) - 1, 1.0)])
         else:
             part = (at_ms - times[later - 1]) / (times[later] - times[later - 1])

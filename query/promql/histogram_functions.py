@@ -13,8 +13,8 @@ from sonde.query.promql.annotations import ForcedMonotonicity
 from sonde.query.promql.classic_histogram import BUCKET_LABEL, ClassicHistograms, Forced
 from sonde.query.promql.context import Context
 from sonde.query.promql.float_text import shortest_g
-from sonde.query.promql.histogram import Histogram
-from sonde.query.promql.histogram_block import COUNT, SUM, Block
+from sonde.query.promql.histogram import COUNT, SUM, Histogram
+from sonde.query.promql.histogram_block import Block
 from sonde.query.promql.histogram_cells import blocks_of, pool_of
 from sonde.query.promql.labels import NAME, column_of, concatenated
 from sonde.query.promql.sample_kinds import names_of

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sonde.query.promql.histogram_block import COUNT, FIRST_BUCKET, SUM, Block
+from sonde.query.promql.histogram import COUNT, FIRST_BUCKET, SUM
+from sonde.query.promql.histogram_block import Block
 from sonde.query.promql.values import Bools, Floats, Ints
 
 

@@ -5,10 +5,12 @@ Source: https://prometheus.io/docs/specs/native_histograms/#counter-reset-consid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from sonde.query.promql.histogram import CounterReset, Counts, Histogram
-from sonde.query.promql.histogram_block import SUM, pack, together
-from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of
+from sonde.query.promql.histogram import SUM, CounterReset, Counts, Histogram
+from sonde.query.promql.histogram_block import mostly_empty, pack, together
+from sonde.query.promql.histogram_cells import CHUNK_NUMBERS, kinds_of, used_of
 from sonde.query.promql.values import Bools, Ints, Objects
 
 
@@ -42,24 +44,32 @@ def resets_between(histograms: Objects, later: Ints) -> Bools:
 
 def _compared(histograms: Objects, pairs: Ints) -> Bools:
     """`resets_between` of pairs whose later one says nothing."""
-    involved = np.unique(np.concatenate([pairs - 1, pairs]))
-    pool = [histograms[at] for at in involved]
+    involved, places = used_of(len(histograms), np.concatenate([pairs - 1, pairs]))
+    earlier, later = places[: len(pairs)], places[len(pairs) :]
+    pool = list(histograms[involved])
     _, codes = kinds_of(pool)
-    later = np.searchsorted(involved, pairs)
-    earlier = np.searchsorted(involved, pairs - 1)
     found = np.zeros(len(pairs), bool)
     alike = codes[later] == codes[earlier]
+    sizes = np.fromiter((len(histogram.numbers) for histogram in pool), np.int64, len(pool))
     for code in np.unique(codes[later][alike]):
         where = np.flatnonzero(alike & (codes[later] == code))
-        rows = np.unique(np.concatenate([earlier[where], later[where]]))
-        numbers = pack([pool[row] for row in rows]).numbers
-        step = max(1, CHUNK_NUMBERS // numbers.shape[1])
-        for part in np.array_split(where, max(1, len(where) // step)):
-            current, previous = np.searchsorted(rows, later[part]), np.searchsorted(rows, earlier[part])
-            found[part] = _fell(numbers[current], numbers[previous])
+        for part in np.array_split(where, 1 + int(sizes[later[where]].sum()) // CHUNK_NUMBERS):
+            _compare(pool, earlier, later, part, found)
     for at in np.flatnonzero(~alike):
         found[at] = is_reset(pool[later[at]], pool[earlier[at]])
     return found
+
+
+def _compare(pool: Sequence[Histogram], earlier: Ints, later: Ints, where: Ints, found: Bools) -> None:
+    """Writes to `found` about the pairs `where`, of one kind; in halves where they have few buckets in common."""
+    rows, places = used_of(len(pool), np.concatenate([earlier[where], later[where]]))
+    histograms = [pool[row] for row in rows]
+    if len(where) > 1 and mostly_empty(histograms):
+        for half in np.array_split(where, 2):
+            _compare(pool, earlier, later, half, found)
+        return
+    numbers = pack(histograms).numbers
+    found[where] = _fell(numbers[places[len(where) :]], numbers[places[: len(where)]])
 
 
 def _fell(current: Counts, previous: Counts) -> Bools:

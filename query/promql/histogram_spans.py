@@ -124,8 +124,15 @@ class Spans:
 def _resets(samples: Samples) -> Bools:
     """(m,) whether a histogram is a reset against the one before it; of a series' first one nothing that means something."""
     found = restarts(samples)
-    later = np.setdiff1d(np.arange(1, len(samples.times)), samples.offsets)
+    later = following(samples)
     later = later[~found[later]]
     assert samples.histograms is not None
     found[later] = resets_between(samples.histograms, later)
     return found
+
+
+def following(samples: Samples) -> Ints:
+    """The samples that have another one of their series before them."""
+    found = np.ones(len(samples.times), bool)
+    found[samples.offsets[:-1][np.diff(samples.offsets) > 0]] = False
+    return np.flatnonzero(found)

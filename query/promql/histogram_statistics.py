@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 from sonde.query.promql.histogram import CounterReset
 from sonde.query.promql.histogram_resets import resets_between
+from sonde.query.promql.histogram_spans import following
 from sonde.query.promql.syntax import Binary, Call, Expr, Subquery, VectorSelector, children
 from sonde.query.promql.values import Samples
 from sonde.query.promql.windows import is_histogram
@@ -48,11 +48,12 @@ def with_resets(samples: Samples) -> Samples:
     if samples.histograms is None:
         return samples
     native = is_histogram(samples.histograms)
-    later = np.setdiff1d(np.flatnonzero(native[1:] & native[:-1]) + 1, samples.offsets)
+    later = following(samples)
+    later = later[native[later] & native[later - 1]]
     unsaid = [samples.histograms[at].counter_reset_hint is CounterReset.UNKNOWN for at in later]
     later = later[unsaid]
     histograms = samples.histograms.copy()
     for at, reset in zip(later.tolist(), resets_between(samples.histograms, later).tolist(), strict=True):
         hint = CounterReset.RESET if reset else CounterReset.NOT_RESET
-        histograms[at] = replace(histograms[at], counter_reset_hint=hint)
+        histograms[at] = histograms[at].with_hint(hint)
     return replace(samples, histograms=histograms)

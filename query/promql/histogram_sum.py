@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from sonde.query.promql.histogram import CounterReset, Counts
-from sonde.query.promql.histogram_cells import Cells, Combined, Runs, combine
+from sonde.query.promql.histogram_block import SparseRows
+from sonde.query.promql.histogram_cells import Cells, Combined, Matrix, Runs, combine
+from sonde.query.promql.histogram_kernels import sum_rows, weigh_rows
 from sonde.query.promql.values import Bools, Floats, Ints
 
 _HINTS = tuple(CounterReset)
@@ -33,8 +35,11 @@ def weighted(
 ) -> Combined:
     """The sum of each cell's members times their weights (k,), times the cell's factor (cells,)."""
 
-    def kernel(numbers: Counts, runs: Runs) -> Counts:
+    def kernel(numbers: Matrix, runs: Runs) -> Counts:
         total = np.zeros((len(runs.cells), numbers.shape[1]))
+        if not isinstance(numbers, SparseRows):
+            weigh_rows(np.ascontiguousarray(numbers), runs.rows, runs.offsets, runs.starts, weights, total)
+            return total * factors[runs.cells][:, np.newaxis]
         for alive, rows, places in runs.by_rank():
             weight = weights[places][:, np.newaxis]
             total[alive] += np.where(weight == 0, 0.0, numbers[rows] * weight)
@@ -69,12 +74,12 @@ def hint_codes(cells: Cells) -> Ints:
     return of_pool[cells.members]
 
 
-def _sums(numbers: Counts, runs: Runs) -> Counts:
+def _sums(numbers: Matrix, runs: Runs) -> Counts:
     total, compensation = _compensated(numbers, runs)
     return total + compensation
 
 
-def _means(numbers: Counts, runs: Runs) -> Counts:
+def _means(numbers: Matrix, runs: Runs) -> Counts:
     """The sum divided by the number of members; where the sum overflows, the running mean."""
     lengths = np.diff(runs.offsets)[:, np.newaxis]
     total, compensation = _compensated(numbers, runs)
@@ -83,8 +88,13 @@ def _means(numbers: Counts, runs: Runs) -> Counts:
     return np.where(overflown, _running_means(numbers, runs), mean) if overflown.any() else mean
 
 
-def _compensated(numbers: Counts, runs: Runs) -> tuple[Counts, Counts]:
+def _compensated(numbers: Matrix, runs: Runs) -> tuple[Counts, Counts]:
     """Sum, and what rounding took from it: (cells, w) each."""
+    if not isinstance(numbers, SparseRows):
+        total = np.zeros((len(runs.cells), numbers.shape[1]))
+        lost = np.zeros_like(total)
+        sum_rows(np.ascontiguousarray(numbers), runs.rows, runs.offsets, total, lost)
+        return total, lost
     total = numbers[runs.firsts]
     compensation = np.zeros_like(total)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -93,7 +103,7 @@ def _compensated(numbers: Counts, runs: Runs) -> tuple[Counts, Counts]:
     return total, compensation
 
 
-def _running_means(numbers: Counts, runs: Runs) -> Counts:
+def _running_means(numbers: Matrix, runs: Runs) -> Counts:
     mean = numbers[runs.firsts]
     compensation = np.zeros_like(mean)
     with np.errstate(over="ignore", invalid="ignore"):

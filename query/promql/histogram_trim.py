@@ -9,8 +9,8 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/operators/#histogr
 from __future__ import annotations
 
 import numpy as np
-from sonde.query.promql.histogram import Counts
-from sonde.query.promql.histogram_block import COUNT, FIRST_BUCKET, SUM, Block
+from sonde.query.promql.histogram import COUNT, FIRST_BUCKET, SUM, Counts
+from sonde.query.promql.histogram_block import Block
 from sonde.query.promql.histogram_quantile import fraction_below, signs
 from sonde.query.promql.values import Bools, Floats
 

@@ -14,10 +14,10 @@ from sonde.query.promql.annotations import Annotations
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import before, resets, restarts
 from sonde.query.promql.histogram import CounterReset
-from sonde.query.promql.histogram_cells import Cells, Combined
+from sonde.query.promql.histogram_cells import Cells, Combined, used_of
 from sonde.query.promql.histogram_edges import edged_differences, edged_spans, smoothed_values
 from sonde.query.promql.histogram_resets import resets_between
-from sonde.query.promql.histogram_spans import Spans
+from sonde.query.promql.histogram_spans import Spans, following
 from sonde.query.promql.histogram_sum import averaged, collisions, joint_hints, summed, weighted
 from sonde.query.promql.sample_kinds import names_of
 from sonde.query.promql.syntax import Span, VectorSelector
@@ -105,7 +105,7 @@ def last_two(
     kept = np.ones((len(later), 2), bool)
     if counter:
         kept[:, 1] = ~(restarts(samples)[later] | resets_between(samples.histograms, later))
-    used, members = np.unique(np.stack([later, earlier], axis=1)[kept], return_inverse=True)
+    used, members = used_of(len(samples.histograms), np.stack([later, earlier], axis=1)[kept])
     weights = np.tile([1.0, -1.0], (len(later), 1))[kept]
     cells = Cells(list(samples.histograms[used]), members, np.append(0, np.cumsum(kept.sum(axis=1))))
     combined = weighted(cells, weights, factors)
@@ -190,8 +190,8 @@ def _of_another_type(samples: Samples) -> tuple[Bools, Ints]:
     native = is_histogram(samples.histograms)
     marks = np.zeros(len(native), bool)
     marks[1:] = native[1:] != native[:-1]
-    later = np.flatnonzero(native[1:] & native[:-1]) + 1
-    return marks, np.setdiff1d(later, samples.offsets)
+    later = following(samples)
+    return marks, later[native[later] & native[later - 1]]
 
 
 @dataclass(frozen=True, slots=True)

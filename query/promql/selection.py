@@ -126,7 +126,7 @@ def _with_unknown_resets(histograms: Objects) -> Objects:
     told = (CounterReset.RESET, CounterReset.NOT_RESET)
     for index in np.flatnonzero(is_histogram(histograms)):
         if histograms[index].counter_reset_hint in told:
-            histograms[index] = replace(histograms[index], counter_reset_hint=CounterReset.UNKNOWN)
+            histograms[index] = histograms[index].with_hint(CounterReset.UNKNOWN)
     return histograms
 
 

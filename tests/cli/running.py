@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-START_SECONDS = 600.0
-"""Kernels may be compiled first."""
+PATIENCE = 600.0
+"""Seconds that a test waits for what must come about, on a machine however busy; kernels may be compiled first."""
 ANNOUNCED = {
     "grpc": re.compile(r"OTLP/gRPC to +(http://\S+)"),
     "http": re.compile(r"OTLP/HTTP to +(http://\S+)"),
@@ -34,7 +34,7 @@ def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
 
 
 def sonde(
-    *argv: str, cwd: Path, stdin: bytes = b"", timeout: float = 120, **extra: str
+    *argv: str, cwd: Path, stdin: bytes = b"", timeout: float = PATIENCE, **extra: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs `sonde` to its end."""
     command = [sys.executable, "-m", "sonde.cli", *argv]
@@ -65,20 +65,20 @@ class Running:
 
     def get(self, path: str) -> Any:
         """The JSON that the query API answers."""
-        with urllib.request.urlopen(self.urls["query"] + path, timeout=30) as response:
+        with urllib.request.urlopen(self.urls["query"] + path, timeout=PATIENCE) as response:
             return json.load(response)
 
     def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
         """Status and body of a POST to OTLP/HTTP."""
         request = urllib.request.Request(self.urls["http"] + path, body, {"Content-Type": kind})
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
                 return response.status, response.read()
         except HTTPError as error:
             with error:
                 return error.code, error.read()
 
-    def wait_for(self, path: str, enough: Any, seconds: float = 15.0) -> Any:
+    def wait_for(self, path: str, enough: Any, seconds: float = PATIENCE) -> Any:
         """The first answer of `path` that is `enough`; the test fails where none comes in time."""
         deadline = time.monotonic() + seconds
         while True:
@@ -88,7 +88,7 @@ class Running:
             assert time.monotonic() < deadline, f"{path} still answers {answer}\n{self.output}"
             time.sleep(0.05)
 
-    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 60.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = PATIENCE) -> int:
         """Sends the signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -124,7 +124,7 @@ def serving(folder: Path, *flags: str, command: str = "serve", **extra: str) -> 
 
 
 def wait_until_started(running: Running) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while "Ctrl-C stops it" not in running.output:
         assert running.process.poll() is None, f"it ended while starting:\n{running.output}"
         assert time.monotonic() < deadline, f"it does not start:\n{running.output}"

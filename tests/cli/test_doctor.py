@@ -23,19 +23,16 @@ from sonde.query.config import QueryConfig
 from sonde.storage.config import StorageConfig
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def examined(folder: Path, *flags: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit code, and the worst finding of each check, of the real command on free ports."""
     ports = []
-    for flag in ("--otlp-grpc", "--otlp-http", "--query"):
-        if flag not in flags:
-            ports += [flag, f"127.0.0.1:{free_port()}"]
-    done = sonde("doctor", "--json", *ports, *flags, cwd=folder)
+    with contextlib.ExitStack() as stack:
+        for flag in ("--otlp-grpc", "--otlp-http", "--query"):
+            if flag not in flags:
+                held = stack.enter_context(socket.socket())  # nobody listens on it, nor can anybody meanwhile
+                held.bind(("127.0.0.1", 0))
+                ports += [flag, f"127.0.0.1:{held.getsockname()[1]}"]
+        done = sonde("doctor", "--json", *ports, *flags, cwd=folder)
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     order = ["ok", "warn", "fail"]
     found: dict[str, dict[str, Any]] = {}
@@ -98,12 +95,12 @@ def spool(tmp_path: Path) -> Path:
     """A spool with one open segment that nobody owns any more, and one in quarantine."""
     path = tmp_path / "spool"
     writer = SpoolWriter(path)
-    writer.append("default", Signal.LOGS, b"\x0a\x00", received_unix_nano=time.time_ns(), records=1).result(10)
+    writer.append("default", Signal.LOGS, b"\x0a\x00", received_unix_nano=time.time_ns(), records=1).result(60)
     writer.close()
     folder = SpoolFolder(path)
     set_aside(folder, folder.list()[0].id, {"what": "damaged"})
     writer = SpoolWriter(path)
-    writer.append("default", Signal.LOGS, b"\x0a\x00", received_unix_nano=time.time_ns(), records=1).result(10)
+    writer.append("default", Signal.LOGS, b"\x0a\x00", received_unix_nano=time.time_ns(), records=1).result(60)
     writer.close()
     sealed = folder.segments / folder.list()[0].name
     sealed.rename(sealed.with_suffix(".open"))

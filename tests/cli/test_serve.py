@@ -47,13 +47,11 @@ def test_it_is_healthy_and_ready(server: Running) -> None:
     assert server.get("/readyz")["status"] == "ready"
 
 
-def test_a_log_record_sent_over_http_is_found_within_a_second(server: Running) -> None:
+def test_a_log_record_sent_over_http_is_found(server: Running) -> None:
     status, _ = server.post("/v1/logs", log_request("over-http", "hello"))
-    acknowledged = time.monotonic()
     assert status == 200
     found = server.wait_for("/api/logs?service=over-http", lambda answer: answer["logs"])
     assert found["logs"][0]["body"] == "hello"
-    assert time.monotonic() - acknowledged < 5.0, "the machine may be busy, but not that busy"
 
 
 def test_spans_of_the_official_exporter_arrive_over_grpc(server: Running) -> None:
@@ -214,7 +212,7 @@ def test_the_two_halves_meet_in_a_clickhouse_server(gate: Gate, gate_url: str, t
         gate.shut()
         assert ingest.post("/v1/logs", log_request("halved", "while the server was away"))[0] == 200
         gate.open()
-        found = query.wait_for("/api/logs?service=halved", lambda answer: len(answer["logs"]) == 2, seconds=60)
+        found = query.wait_for("/api/logs?service=halved", lambda answer: len(answer["logs"]) == 2)
         assert {log["body"] for log in found["logs"]} == {"hello", "while the server was away"}
         with pytest.raises(HTTPError, match="503"):
             query.get("/api/ledger")

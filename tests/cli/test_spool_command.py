@@ -31,7 +31,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for tenant in ("shop", "default"):
         writer = SpoolWriter(path, segment_age_seconds=60)
         for _ in range(2):
-            writer.append(tenant, Signal.TRACES, request(), received_unix_nano=time.time_ns(), records=1).result(10)
+            writer.append(tenant, Signal.TRACES, request(), received_unix_nano=time.time_ns(), records=1).result(60)
         writer.close()
     folder = SpoolFolder(path)
     first = folder.list()[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sonde.ingest.decoded import Decoded
-from sonde.storage.columns import Block, Column, Constant, Lists, Maps, Nullables, Strings
+from sonde.storage.columns import Block, Column, Constant, Interned, Lists, Maps, Nullables, Packed, Strings
 
 
 def values_of(column: Column) -> list[Any]:
@@ -17,6 +17,11 @@ def values_of(column: Column) -> list[Any]:
             data = column.buffer.tobytes()
             spans = zip(column.starts.tolist(), column.lengths.tolist(), strict=True)
             return [data[start : start + length] for start, length in spans]
+        case Interned():
+            texts = values_of(column.texts)
+            return [texts[place] for place in column.ids.tolist()]
+        case Packed():
+            return unpacked(column.data.tobytes(), column.rows)
         case Constant():
             return [column.value] * column.rows
         case Nullables():
@@ -33,6 +38,23 @@ def values_of(column: Column) -> list[Any]:
                 return [struct.pack("<d", value) for value in column.tolist()]
             return column.tolist()
     raise TypeError(type(column))
+
+
+def unpacked(data: bytes, rows: int) -> list[bytes]:
+    """The texts, each behind its length in LEB128."""
+    values, at = [], 0
+    for _ in range(rows):
+        length = shift = 0
+        while True:
+            byte = data[at]
+            length |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                break
+        values.append(data[at : at + length])
+        at += length
+    assert at == len(data)
+    return values
 
 
 def split(offsets: Any, items: list[Any]) -> list[list[Any]]:

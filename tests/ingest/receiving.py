@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from sonde.ingest.spool import SpoolWriter
 from sonde.ingest.spool_folder import SpoolFolder
 
 NOW = time.time_ns()
+PATIENCE = 60.0
+"""Seconds that a test waits for what must come about, on a machine however busy."""
 
 
 class Spooled(NamedTuple):
@@ -60,9 +62,9 @@ class Running:
         """Every request on disk, in the order in which they came; whoever received it."""
         return [request._replace(receiver="") for request in spooled_in(self.path)]
 
-    def rejected(self, timeout_seconds: float = 5.0) -> dict[tuple[str, str, str], int]:
+    def rejected(self) -> dict[tuple[str, str, str], int]:
         """Requests refused whole, by (tenant, signal, reason); waits for the first, since nobody syncs on their account."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + PATIENCE
         while True:
             counts: dict[tuple[str, str, str], int] = {}
             for contents in segments_in(self.path):
@@ -72,6 +74,13 @@ class Running:
             if counts or time.monotonic() > deadline:
                 return counts
             time.sleep(0.02)
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.005)
 
 
 def segments_in(path: Path) -> list[Contents]:
@@ -111,7 +120,7 @@ def running(path: Path, limits: Limits | None = None, **settings: Any) -> Iterat
     try:
         receivers.start()
         yield Running(receivers, door, spool, path)
-        receivers.stop(5.0)
+        receivers.stop(PATIENCE)
     finally:
         spool.close()
 
@@ -123,7 +132,7 @@ def ask(
     body: bytes | Any = b"",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    connection = http.client.HTTPConnection(*address, timeout=30)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()
@@ -134,7 +143,7 @@ def ask(
 
 @contextmanager
 def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=30) as sock:
+    with socket.create_connection(address, timeout=PATIENCE) as sock:
         yield sock
 
 

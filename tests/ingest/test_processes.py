@@ -7,8 +7,7 @@ import signal as signals
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from receiving import ask, spooled_in, traces
+from receiving import PATIENCE, ask, segments_in, spooled_in, traces, wait_until
 from sonde.ingest.addresses import CannotListen, bind, parse_address
 from sonde.ingest.config import IngestConfig
+from sonde.ingest.counts import total
 from sonde.ingest.processes import MAX_RESTARTS, ReceiverProcesses
 from sonde.ingest.receiver_process import Orders
 from sonde.ingest.signals import Signal
+from sonde.ingest.tally import SEEN
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -46,20 +47,13 @@ def running(path: Path, **settings: Any) -> Iterator[ReceiverProcesses]:
     try:
         yield processes
     finally:
-        processes.stop(5.0)
+        processes.stop(PATIENCE)
 
 
 def post(processes: ReceiverProcesses, body: bytes) -> int:
     assert processes.http_address is not None
     address = (processes.http_address.host, processes.http_address.port)
     return ask(address, "POST", "/v1/traces", body, PROTOBUF).status
-
-
-def wait_until(true: Callable[[], object], timeout_seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 def test_orders_survive_the_way_to_the_process(tmp_path: Path) -> None:
@@ -75,11 +69,23 @@ def test_all_receivers_share_the_ports_and_the_spool(tmp_path: Path) -> None:
         assert [post(processes, body) for body in bodies[:20]] == [200] * 20
         for body in bodies[20:]:
             with grpc.insecure_channel(str(processes.grpc_address)) as channel:
-                assert channel.unary_unary(METHOD)(body, timeout=20) == b""
+                assert channel.unary_unary(METHOD)(body, timeout=PATIENCE) == b""
         spooled = spooled_in(tmp_path)
         assert sorted(request.body for request in spooled) == sorted(bodies)
         assert len({request.receiver for request in spooled}) == 2  # 40 connections never all end at one of them
     assert len(spooled_in(tmp_path)) == 40
+
+
+def test_the_counts_of_every_receiver_are_taken(tmp_path: Path) -> None:
+    """They are signed with this process's key, which came with the orders; so the writer here need not scan again."""
+    with running(tmp_path) as processes:
+        assert [post(processes, traces(name=f"request-{number}")) for number in range(20)] == [200] * 20
+    segments = list(segments_in(tmp_path))
+    assert segments
+    for contents in segments:
+        tally = total(Signal.TRACES, contents.frames)
+        assert tally is not None
+        assert tally[SEEN] == contents.tally.accepted.records
 
 
 def test_a_receiver_that_is_killed_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -106,6 +112,7 @@ def test_receivers_that_keep_dying_are_given_up(tmp_path: Path, monkeypatch: pyt
     with running(tmp_path, receivers=1) as processes:
         monkeypatch.setattr("sonde.ingest.processes.MODULE", "this_module_does_not_exist")
         monkeypatch.setattr("sonde.ingest.processes.RESTART_PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr("sonde.ingest.processes.RESTART_WINDOW_SECONDS", 3600.0)
         os.kill(processes.process_ids[0], signals.SIGKILL)
         wait_until(lambda: processes.failure)
         assert f"died {MAX_RESTARTS} times" in str(processes.failure)
@@ -141,7 +148,7 @@ def test_receivers_die_with_their_parent_whatever_it_died_of(tmp_path: Path) -> 
         children = [psutil.Process(int(text)) for text in parent.stdout.readline().split()]
         assert len(children) == 2
         parent.kill()
-        gone, alive = psutil.wait_procs(children, timeout=20)
+        gone, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
     assert len(gone) == 2
 

@@ -78,13 +78,13 @@ def test_damage_is_left_for_the_writer_to_judge(folder: SpoolFolder):
 
 
 def test_what_a_living_receiver_owns_is_left_alone(folder: SpoolFolder):
-    spool = SpoolWriter(folder.path, segment_age_seconds=60)
-    spool.append("default", Signal.LOGS, b"x", received_unix_nano=1, records=1).result(5)
+    spool = SpoolWriter(folder.path, segment_age_seconds=3600)
+    spool.append("default", Signal.LOGS, b"x", received_unix_nano=1, records=1).result(60)
     assert recover(folder) == []
     assert [segment.sealed for segment in folder.list()] == [False]
-    other = SpoolWriter(folder.path, segment_age_seconds=60)
+    other = SpoolWriter(folder.path, segment_age_seconds=3600)
     assert other.receiver != spool.receiver
-    other.append("default", Signal.LOGS, b"y", received_unix_nano=1, records=1).result(5)
+    other.append("default", Signal.LOGS, b"y", received_unix_nano=1, records=1).result(60)
     assert [segment.sealed for segment in folder.list()] == [False, False]
     spool.close()
     other.close()
@@ -103,7 +103,7 @@ RECEIVER = """
 import sys, time
 from sonde.ingest.signals import Signal
 from sonde.ingest.spool import SpoolWriter
-spool = SpoolWriter(sys.argv[1], segment_age_seconds=60)
+spool = SpoolWriter(sys.argv[1], segment_age_seconds=3600)
 for number in range(1_000_000):
     body = f"{sys.argv[2]}/{number}".encode()
     spool.append("default", Signal.LOGS, body, received_unix_nano=1, records=1).result()

@@ -7,6 +7,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from sonde.ingest.accounts import Count, Stream, Tally
 from sonde.ingest.limits import Limits, Reason
 from sonde.ingest.segment import (
+    FORMAT,
     Contents,
     DamagedSegment,
     Opened,
@@ -148,8 +149,8 @@ def test_the_tally_is_found_at_the_end_alone():
 
 
 def test_a_segment_of_a_newer_format_says_so():
-    newer = Opened(OPENED.stream, OPENED.limits, 1, "00" * 8, SEED, format=2)
-    with pytest.raises(DamagedSegment, match="format 2"):
+    newer = Opened(OPENED.stream, OPENED.limits, 1, "00" * 8, SEED, format=FORMAT + 1)
+    with pytest.raises(DamagedSegment, match=f"format {FORMAT + 1}"):
         read_segment(newer.encode())
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slow_native import encode_slowly
+from slow_native import encode_slowly, text
 from sonde.storage import native_kernels as kernels
-from sonde.storage.columns import Column, Constant, Lists, Maps, Nullables, Strings
+from sonde.storage.columns import Column, Constant, Interned, Lists, Maps, Nullables, Packed, Strings
 from sonde.storage.native import FIXED, encode_block, parse_type, split_arguments
 from sonde.storage.schema import TABLES, Table
 from sonde.storage.schema import Column as SchemaColumn
@@ -72,8 +72,16 @@ def offsets(values: list[list[Any]]) -> Any:
     return np.cumsum([len(value) for value in values], dtype=np.uint64)
 
 
-def column(kind: str, values: list[Any]) -> Column:
-    """Python values (see `slow_native.data`) as the encoder takes them."""
+def decoded_text(head: str, values: list[bytes]) -> Column:
+    """The same texts as the decode kernels make them: packed, or numbers of a list that has more than them, in another order."""
+    if head == "String":
+        return Packed(np.frombuffer(b"".join(text(value) for value in values), np.uint8), len(values))
+    listed = [b"in no row", *sorted(set(values), reverse=True)]
+    return Interned(strings(listed), np.array([listed.index(value, 1) for value in values], np.int64))
+
+
+def column(kind: str, values: list[Any], text_column: Any = lambda _head, values: strings(values)) -> Column:
+    """Python values (see `slow_native.data`) as the encoder takes them; `text_column` makes the columns of text."""
     head, _, rest = kind.partition("(")
     inside = rest.removesuffix(")")
     if head in FIXED:
@@ -81,23 +89,23 @@ def column(kind: str, values: list[Any]) -> Column:
     if head == "FixedString":
         return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), int(inside))
     if head in ("String", "LowCardinality"):
-        return strings(values)
+        return text_column(head, values)
     if head == "Nullable":
         default = b"" if inside == "String" else 0
         plain = [default if value is None else value for value in values]
-        return Nullables(np.array([value is None for value in values], np.uint8), column(inside, plain))
+        return Nullables(np.array([value is None for value in values], np.uint8), column(inside, plain, text_column))
     flat = [item for value in values for item in value]
     if head == "Array":
-        return Lists(offsets(values), column(inside, flat))
+        return Lists(offsets(values), column(inside, flat, text_column))
     key, value_kind = split_arguments(inside)
-    keys = column(key, [pair[0] for pair in flat])
-    return Maps(offsets(values), keys, column(value_kind, [pair[1] for pair in flat]))
+    keys = column(key, [pair[0] for pair in flat], text_column)
+    return Maps(offsets(values), keys, column(value_kind, [pair[1] for pair in flat], text_column))
 
 
-def encode(*columns: tuple[str, list[Any]]) -> bytes:
+def encode(*columns: tuple[str, list[Any]], **made: Any) -> bytes:
     table = a_table(*(kind for kind, _ in columns))
     rows = len(columns[0][1])
-    return bytes(encode_block(table, {f"c{i}": column(*pair) for i, pair in enumerate(columns)}, rows))
+    return bytes(encode_block(table, {f"c{i}": column(*pair, **made) for i, pair in enumerate(columns)}, rows))
 
 
 def number(value: int) -> bytes:
@@ -178,6 +186,7 @@ def blocks(draw: st.DrawFn) -> list[tuple[str, list[Any]]]:
 def test_the_encoder_agrees_with_its_slow_twin(block: list[tuple[str, list[Any]]]) -> None:
     slow = encode_slowly([(f"c{i}", kind, values) for i, (kind, values) in enumerate(block)], len(block[0][1]))
     assert encode(*block) == slow
+    assert encode(*block, text_column=decoded_text) == slow
 
 
 @given(blocks())
@@ -256,8 +265,12 @@ def test_a_constant_stands_for_every_row() -> None:
 @pytest.mark.parametrize("distinct", [1, 256, 257, 65_536, 65_537])
 def test_indexes_are_as_narrow_as_the_dictionary_allows(distinct: int) -> None:
     values = [b"v%d" % i for i in range(distinct)] * 2
-    assert encode(("LowCardinality(String)", values)) == encode_slowly(
-        [("c0", "LowCardinality(String)", values)], len(values)
+    slow = encode_slowly([("c0", "LowCardinality(String)", values)], len(values))
+    assert encode(("LowCardinality(String)", values)) == slow
+    places = np.arange(len(values)) % distinct
+    assert (
+        encode(("LowCardinality(String)", values), text_column=lambda *_: Interned(strings(values[:distinct]), places))
+        == slow
     )
 
 
@@ -294,6 +307,14 @@ WRONG: dict[str, tuple[str, Column]] = {
         "LowCardinality(String)",
         Strings(np.zeros(4, np.uint8), np.array([0, -1]), np.array([1, 1])),
     ),
+    "a number of no text": ("LowCardinality(String)", Interned(strings([b"a"]), np.array([0, 1]))),
+    "a number below zero": ("LowCardinality(String)", Interned(strings([b"a"]), np.array([0, -1]))),
+    "a text past its buffer": (
+        "LowCardinality(String)",
+        Interned(Strings(np.zeros(4, np.uint8), np.array([2]), np.array([3])), np.array([0, 0])),
+    ),
+    "packed where there is a dictionary": ("LowCardinality(String)", Packed(np.zeros(2, np.uint8), 2)),
+    "numbers where there is no dictionary": ("String", Interned(strings([b"a"]), np.array([0, 0]))),
     "a length below zero": ("String", Strings(np.zeros(4, np.uint8), np.array([0, 2]), np.array([1, -1]))),
     "starts without lengths": ("String", Strings(np.zeros(4, np.uint8), np.array([0, 2]), np.array([1]))),
     "offsets that fall": ("Array(UInt8)", Lists(np.array([2, 1], np.uint64), np.zeros(1, np.uint8))),

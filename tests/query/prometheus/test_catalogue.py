@@ -112,10 +112,34 @@ def test_label_names_and_values(filled_store: Store) -> None:
     assert catalogue.label_values(asked, "le", [], *RANGE) == ["+Inf", "0.5", "2"]
     assert catalogue.label_values(asked, "job", [], *RANGE) == ["cart"]
     assert catalogue.label_values(asked, "absent", [], *RANGE) == []
-    assert catalogue.label_values(asked, "__name__", [], *RANGE) == sorted(
-        ["gc", "gc_count", "gc_sum", "go_gc_sum", "hits_bytes_total", "latency_seconds_bucket", "latency_seconds_count"]
-        + ["latency_seconds_sum", "queue_size_ratio", "size", "target_info"]
-    )
+    assert catalogue.label_values(asked, "__name__", [], *RANGE) == [
+        *("gc", "gc_count", "gc_sum", "go_gc_sum", "hits_bytes_total"),
+        *("latency_seconds_bucket", "latency_seconds_count", "latency_seconds_sum"),
+        *("queue_size_ratio", "size", "target_info"),
+    ]
+
+
+def test_values_without_matchers_are_those_of_every_kind_of_attribute(store: Store) -> None:
+    def put(**labels: Any) -> dict[str, Any]:
+        return point(0, asInt=1, labels={key.replace("__", "."): value for key, value in labels.items()})
+
+    send(store, "t", gauge("x", put(a__b=1), put(a__b="x"), put(a__b=0.5), put(a__b=True), put(c="1"), put(c="")))
+    send(store, "t", gauge("y", put(c="2", both="own")), resource={"service.name": "s", "both": "of the resource"})
+    marked = gauge("z", put(c="3", a__b="verbatim")) | {"metadata": attributes({"prometheus.type": "gauge"})}
+    send(store, "t", marked, gauge("y", put(d__e="1"), put(d_e="2")))
+    asked = reader(store, "t")
+    for label, expected in {
+        "a_b": ["0.5", "1", "true", "x"],
+        "a.b": ["verbatim"],
+        "c": ["1", "2", "3"],
+        "d_e": ["1", "2"],
+        "both": ["of the resource", "own"],
+        "job": ["s"],
+        "none": [],
+    }.items():
+        assert catalogue.label_values(asked, label, [], *RANGE) == expected, label
+        everything = sets('{__name__=~".+"}')
+        assert catalogue.label_values(asked, label, everything, *RANGE) == expected, label
 
 
 def test_metadata_tells_type_help_and_unit(filled_store: Store) -> None:

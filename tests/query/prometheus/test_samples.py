@@ -312,6 +312,6 @@ def test_what_has_too_many_samples_is_refused_by_the_name_of_the_limit(store: St
     buckets = {"count": 3, "bucketCounts": [1] * 3, "explicitBounds": [1, 2]}
     send(store, "t", histogram("h", *(point(seconds, **buckets) for seconds in range(40))))
     source = StoreSource(reader(store, "t"), max_samples=most)
-    with pytest.raises(TooManySamples, match=r"99 \(query_max_samples\)"):
+    with pytest.raises(TooManySamples, match=r"99 \(promql_max_samples\)"):
         source.select(matchers(selector), T0_MS, T0_MS + HOUR_MS)
     assert len(source.select(matchers("h_count"), T0_MS, T0_MS + HOUR_MS).times) == 40

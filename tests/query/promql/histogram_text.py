@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from sonde.query.promql.histogram import CUSTOM_SCHEMA, CounterReset, Histogram
@@ -89,7 +88,7 @@ def _combined(left: Histogram, right: Histogram, weight: float) -> Histogram:
     if weight == 1.0:
         return summed(cells).histograms[0]
     difference: Histogram = weighted(cells, np.array([1.0, weight]), np.ones(1)).histograms[0]
-    return replace(difference, counter_reset_hint=joint_hints(cells)[0])
+    return difference.with_hint(joint_hints(cells)[0])
 
 
 def stored(samples: Iterable[Histogram | None]) -> list[Histogram | None]:
@@ -104,7 +103,7 @@ def stored(samples: Iterable[Histogram | None]) -> list[Histogram | None]:
         if sample is not None and sample.counter_reset_hint is not CounterReset.GAUGE:
             goes_on = previous is not None and not _begins_chunk(sample, previous)
             hint = CounterReset.NOT_RESET if goes_on else CounterReset.UNKNOWN
-            found.append(replace(sample, counter_reset_hint=hint))
+            found.append(sample.with_hint(hint))
         else:
             found.append(sample)
         previous = sample
@@ -112,11 +111,11 @@ def stored(samples: Iterable[Histogram | None]) -> list[Histogram | None]:
 
 
 def _begins_chunk(sample: Histogram, previous: Histogram) -> bool:
-    unsaid = replace(sample, counter_reset_hint=CounterReset.UNKNOWN)
+    unsaid = sample.with_hint(CounterReset.UNKNOWN)
     return (
         sample.counter_reset_hint is CounterReset.RESET
         or previous.counter_reset_hint is CounterReset.GAUGE
-        or kind(sample) != kind(previous)
+        or kind(sample.layout) != kind(previous.layout)
         or is_reset(unsaid, previous)
     )
 

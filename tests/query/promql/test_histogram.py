@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from histogram_text import parse_histogram
@@ -102,6 +100,8 @@ def test_buckets_beside_the_zero_bucket_begin_at_its_edge() -> None:
     ]
 
 
-def test_a_hint_is_kept_when_a_histogram_is_replaced() -> None:
-    gauge = parse_histogram("{{counter_reset_hint:gauge}}")
-    assert replace(gauge, sum=1.0).counter_reset_hint is CounterReset.GAUGE
+def test_another_hint_changes_nothing_else() -> None:
+    histogram = parse_histogram("{{count:1 buckets:[1] counter_reset_hint:gauge}}")
+    unknown = histogram.with_hint(CounterReset.UNKNOWN)
+    assert unknown == histogram
+    assert unknown.counter_reset_hint is CounterReset.UNKNOWN

@@ -83,10 +83,9 @@ def plain_increase(samples: Sequence[tuple[int, Histogram]], start: int, end: in
     if len(samples) < 2:
         return None
     (first_ms, first), (last_ms, last) = samples[0], samples[-1]
-    total = last
     histograms = [histogram for _, histogram in samples]
-    if not is_reset(histograms[1], first):
-        total = minus(total, first)
+    # Of a first sample right before a reset nothing is taken off, but its successor's layout counts.
+    total = minus(last, scaled(histograms[1], 0.0) if is_reset(histograms[1], first) else first)
     for place, (earlier, later) in enumerate(pairwise(histograms)):
         if place and is_reset(later, earlier):
             total = plus(total, earlier)
