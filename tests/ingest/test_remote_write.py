@@ -81,7 +81,7 @@ def test_a_sample_of_1_0_is_a_point_of_a_gauge_with_its_labels_verbatim(transcod
     assert (point.WhichOneof("value"), point.time_unix_nano, point.flags) == ("as_double", NOW_MS * NANO, 0)
 
 
-@pytest.mark.parametrize("started", [0, NOW_MS - 5000])
+@pytest.mark.parametrize("started", [0, NOW_MS - 5000], ids=["unknown start", "known start"])
 @pytest.mark.parametrize("value", [7.0, 0.0])
 def test_a_counter_of_2_0_is_a_cumulative_sum_with_its_start(
     transcoder: Transcoder, value: float, started: int
