@@ -82,13 +82,18 @@ class Question:
 
 
 class Client:
-    """One kept connection to a server."""
+    """A connection to a server."""
 
     def __init__(self, server: MetricsServer) -> None:
         self.server = server
         base = urllib.parse.urlsplit(server.base)
         self.prefix = base.path
         self.connection = http.client.HTTPConnection(base.netloc, timeout=PATIENCE_SECONDS)
+
+    def renew(self) -> None:
+        """Connect anew: a server may have closed a connection that was idle while the others were asked."""
+        self.connection.close()
+        self.connection.connect()
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
         self.connection.request(method, self.prefix + path, body, headers)
@@ -157,6 +162,8 @@ def difference(ours: Answer, theirs: Answer) -> str:
 def compare(question: Question, clients: list[Client], rounds: int) -> dict[str, Any]:
     """Check the answers, which also warms every server, then time them in turn."""
     path = question.path()
+    for client in clients:
+        client.renew()
     ours, *others = [client.ask(path) for client in clients]
     assert ours, f"nothing was found for {question.expression}"
     for client, theirs in zip(clients[1:], others, strict=True):
@@ -168,6 +175,7 @@ def compare(question: Question, clients: list[Client], rounds: int) -> dict[str,
     cpu = [0.0 for _ in clients]
     for _ in range(rounds):
         for place, client in enumerate(clients):
+            client.renew()
             before, began = client.server.cpu_seconds(), time.perf_counter()
             client.request("GET", path)
             seconds[place].append(time.perf_counter() - began)
