@@ -96,9 +96,12 @@ class Client:
         self.connection.connect()
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
-        self.connection.request(method, self.prefix + path, body, headers)
-        answer = self.connection.getresponse()
-        content = answer.read()
+        try:
+            self.connection.request(method, self.prefix + path, body, headers)
+            answer = self.connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise SystemExit(f"{self.server.name} broke off while asked {path}: {error!r}") from error
         if answer.status // 100 != 2:
             raise SystemExit(f"{self.server.name} answered {path} with {answer.status}: {content[:500]!r}")
         return content
