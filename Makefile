@@ -32,7 +32,7 @@ demo: $(VENV)/.server
 test: $(VENV)/.dev
 	@echo 'compiling kernels, where that was not done yet'
 	@$(BIN)/python -c 'from sonde.ingest import decode; from sonde.query.promql import warm; decode.warm(); warm.warm()'
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev .build/sonde
 	@$(BIN)/ruff check .
