@@ -159,6 +159,10 @@ def test_selectors(text: str, tree: Expr) -> None:
         ("a offset step()*2", Binary("*", metric("a", offset=STEP), Number(2))),
         ("a offset -2^2", Binary("^", metric("a", offset=-2 * SECONDS), Number(2))),
         ("a offset (5)", metric("a", offset=DurationExpression("()", (DurationLiteral(5, False),)))),
+        ("a offset (5) + 3", metric("a", offset=DurationExpression("+", (
+            DurationExpression("()", (DurationLiteral(5, False),)), DurationLiteral(3, False))))),
+        ("a offset -(5) + 3", Binary("+", metric("a", offset=DurationExpression("neg", (
+            DurationExpression("()", (DurationLiteral(5, False),)),))), Number(3))),
         ("a offset -step()", metric("a", offset=DurationExpression("neg", (STEP,)))),
     ],
 )  # fmt: skip

@@ -78,16 +78,22 @@ def duration_operands(draw: st.DrawFn, depth: int = 2) -> DurationOperand:
 
 
 def in_parentheses(operand: DurationOperand) -> DurationExpression:
-    if isinstance(operand, DurationExpression) and operand.op in ("step", "range", "min_of", "max_of", "()"):
+    if is_call(operand) or (isinstance(operand, DurationExpression) and operand.op == "()"):
+        assert isinstance(operand, DurationExpression)
         return operand
     return DurationExpression("()", (operand,))
+
+
+def is_call(operand: DurationOperand) -> bool:
+    return isinstance(operand, DurationExpression) and operand.op in ("step", "range", "min_of", "max_of")
 
 
 expressions = duration_operands().filter(lambda operand: isinstance(operand, DurationExpression))
 positive: st.SearchStrategy[Duration] = durations_ms | expressions  # type: ignore[assignment]
 offsets: st.SearchStrategy[Duration] = offsets_ms | expressions.map(  # type: ignore[assignment]
-    lambda operand: operand if operand.op in ("step", "range", "min_of", "max_of") else in_parentheses(operand)
+    lambda operand: operand if is_call(operand) else DurationExpression("neg", (in_parentheses(operand),))
 )
+"""Without a sign, an offset in parentheses takes what arithmetic follows it for its own: `a offset (1) + 2` is a offset 3."""
 times = st.none() | st.sampled_from(At) | st.integers(-(10**14), 10**14)
 
 
