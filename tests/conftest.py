@@ -25,9 +25,15 @@ from sonde.storage.migrate import migrate
 from sonde.storage.retention import Retention
 from sonde.storage.store import Store, open_store
 
-settings.register_profile("sonde", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "sonde",
+    # Kernels compile at their first call, and a machine may be busy: how long an example takes is no failure.
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # In CI the verdict is one on the code: the same code gets the same examples. Elsewhere they are new ones each time.
+    derandomize=os.environ.get("CI") == "true",
+)
 settings.load_profile("sonde")
-"""Kernels compile at their first call, and a machine may be busy: how long an example takes is no failure."""
 FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 """Tests write records of any age; those of retention set their own."""
 FORGETFUL = {"fsync_metadata": 0}
