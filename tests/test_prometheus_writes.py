@@ -7,10 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import socket
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -21,12 +17,12 @@ from typing import Any
 
 import prometheus_client as official
 import pytest
+from prometheus_server import program, prometheus_server
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.service import IngestService
 from sonde.storage.retention import Retention
 from sonde.storage.store import Store
 
-PROMETHEUS = shutil.which("prometheus")
 FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 PATIENCE_SECONDS = 120
 SCRAPES = 4
@@ -64,9 +60,7 @@ STALE = "SELECT count() AS number FROM points_number WHERE bitAnd(flags, 1) = 1 
 
 @pytest.fixture(scope="module", autouse=True)
 def there_is_a_prometheus() -> None:
-    if PROMETHEUS is None and not os.environ.get("CI"):
-        pytest.skip("there is no `prometheus` here: apt-get install prometheus")
-    assert PROMETHEUS, "in CI there must be a `prometheus`"
+    program("prometheus")
 
 
 def wait_for(what: str, found: Callable[[], Any]) -> Any:
@@ -76,11 +70,6 @@ def wait_for(what: str, found: Callable[[], Any]) -> Any:
             return value
         assert time.monotonic() < deadline, f"{what} did not come about in {PATIENCE_SECONDS} s"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -147,27 +136,9 @@ class Prometheus:
 
 @pytest.fixture
 def prometheus(exporter: Exporter, service: IngestService, tmp_path: Path) -> Iterator[Prometheus]:
-    port = free_port()
-    config = tmp_path / "prometheus.yml"
-    config.write_text(CONFIG.format(exporter=exporter.port, sonde=service.http_address))
-    command = [
-        str(PROMETHEUS),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-    ]
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
-    try:
-        yield Prometheus(port)
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    config = CONFIG.format(exporter=exporter.port, sonde=service.http_address)
+    with prometheus_server(tmp_path, config, "--enable-feature=exemplar-storage") as started:
+        yield Prometheus(started.port)
 
 
 def bits(value: float) -> str:

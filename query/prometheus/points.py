@@ -14,6 +14,7 @@ from sonde.query.errors import clickhouse_code
 from sonde.query.filters import Filter
 from sonde.query.prometheus import kernels
 from sonde.query.prometheus.resources import MOST_IN_TEXT
+from sonde.query.promql import windows
 from sonde.query.promql.errors import TooManySamples
 from sonde.query.reader import Reader
 from sonde.query.times import MAX_NANO, TimeRange
@@ -22,13 +23,13 @@ from sonde.storage.native_blocks import ListColumn, joined
 
 Ints = NDArray[np.int64]
 
-STALE = np.uint64(0x7FF0000000000002).view(np.float64)
+STALE = windows.STALE.view(np.float64)
 """Prometheus' stale marker."""
 NANO = 1_000_000
 TOO_MANY_ROWS = 396
 HEAD = ("series_id", "time AS nano", "start_time AS start_nano")
 IS_STALE = "bitTest(flags, 0)"
-STALE_VALUE = "reinterpretAsFloat64(0x7FF0000000000002)"
+STALE_VALUE = f"reinterpretAsFloat64({windows.STALE:#x})"
 
 
 @dataclass(frozen=True, slots=True)

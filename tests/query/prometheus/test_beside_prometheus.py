@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_server import Started, prometheus_server
 
 V1 = "/api/v1"
 PATIENCE = 120
@@ -20,31 +16,13 @@ PATIENCE = 120
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that scrapes nothing."""
-    found = shutil.which("prometheus")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("prometheus is missing, and in CI it must be there")
-        pytest.skip("prometheus is not there: apt-get install prometheus brings it")
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [found, *arguments, f"--web.listen-address=127.0.0.1:{port}"], cwd=folder, stdout=log, stderr=log
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url, process, folder / "log")
+    with prometheus_server(tmp_path_factory.mktemp("prometheus"), "scrape_configs: []\n") as started:
+        url = f"http://127.0.0.1:{started.port}"
+        wait_until_ready(url, started)
         yield url
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_ready(url: str, started: Started) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -52,8 +30,8 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
                 return
         except httpx.TransportError:
             pass
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
+        assert started.process.poll() is None, started.log.read_text()
+        assert time.monotonic() < deadline, started.log.read_text()
         time.sleep(0.05)
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_rows import END, START, fill
+from prometheus_server import program
 from sonde.storage.store import Store
 from stored import Served
 
 
 @pytest.fixture
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("promtool is missing, and in CI it must be there")
-        pytest.skip("promtool is not there: apt-get install prometheus brings it")
-    return found
+    return program("promtool")
 
 
 @pytest.fixture
