@@ -1,11 +1,16 @@
-"""A native histogram in the JSON of Prometheus' API: count, sum, and its filled buckets with bounds as text."""
+"""A native histogram in the JSON of Prometheus' API: count, sum, and its filled buckets with bounds as text.
+
+Unlike in a histogram's text, buckets are cut off at the edges of the zero bucket that they overlap with, and the zero bucket is
+there only with a count above zero. Source: util/jsonutil/marshal.go and AllBucketIterator in model/histogram/float_histogram.go
+of Prometheus.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from sonde.query.prometheus.json_text import float_texts
-from sonde.query.promql.histogram import Counts, Histogram, lower_bounds, upper_bounds
-from sonde.query.promql.values import Ints
+from sonde.query.promql.histogram import FIRST_BUCKET, Counts, Histogram, Layout
+from sonde.query.promql.values import Bools, Ints
 
 UPPER_CLOSED, LOWER_CLOSED, BOTH_CLOSED = 0, 1, 3
 """Which bounds belong to a bucket. (2, neither, does not occur.)"""
@@ -13,37 +18,30 @@ UPPER_CLOSED, LOWER_CLOSED, BOTH_CLOSED = 0, 1, 3
 
 def histogram_json(histogram: Histogram) -> bytes:
     """`{"count": "3", "sum": "4.5", "buckets": [[0, "1", "2", "3"]]}`; buckets ascend, empty ones are left out."""
-    closed, lower, upper, counts = _buckets(histogram)
-    filled = counts != 0
+    layout, counts = histogram.layout, histogram.numbers[FIRST_BUCKET:]
+    shown = _shown(layout, counts)
     count, total = float_texts(np.array([histogram.count, histogram.sum]))
     head = b'{"count":"%b","sum":"%b"' % (count, total)
-    if not filled.any():
+    if not shown.any():
         return head + b"}"
+    lowers, uppers = layout.bounds()
     texts = zip(
-        closed[filled].tolist(),
-        float_texts(lower[filled]),
-        float_texts(upper[filled]),
-        float_texts(counts[filled]),
+        _closed(layout)[shown].tolist(),
+        float_texts(lowers[shown]),
+        float_texts(uppers[shown]),
+        float_texts(counts[shown]),
         strict=True,
     )
     return head + b',"buckets":[' + b",".join(b'[%d,"%b","%b","%b"]' % bucket for bucket in texts) + b"]}"
 
 
-def _buckets(histogram: Histogram) -> tuple[Ints, Counts, Counts, Counts]:
-    """(which bounds are closed, lower, upper, count) of all buckets from the lowest to the highest."""
-    indices, counts = histogram.positive_indices, histogram.positive_counts
-    lower = lower_bounds(indices, histogram.schema, histogram.custom_values)
-    upper = upper_bounds(indices, histogram.schema, histogram.custom_values)
-    if histogram.is_custom:
-        # The first one is closed at its lower end, -Inf, too.
-        return np.where(indices == 0, BOTH_CLOSED, UPPER_CLOSED), lower, upper, counts
-    below = histogram.negative_indices[::-1]
-    zero = histogram.zero_threshold
-    parts = (
-        (np.full(len(below), LOWER_CLOSED), [BOTH_CLOSED], np.full(len(indices), UPPER_CLOSED)),
-        (-upper_bounds(below, histogram.schema, histogram.custom_values), [-zero], lower),
-        (-lower_bounds(below, histogram.schema, histogram.custom_values), [zero], upper),
-        (histogram.negative_counts[::-1], [histogram.zero_count], counts),
-    )
-    closed, lowers, uppers, all_counts = (np.concatenate(part) for part in parts)
-    return closed, lowers, uppers, all_counts
+def _shown(layout: Layout, counts: Counts) -> Bools:
+    filled = counts != 0
+    zero = layout.zero_column - FIRST_BUCKET
+    filled[zero] = counts[zero] > 0
+    return filled
+
+
+def _closed(layout: Layout) -> Ints:
+    lower, upper = layout.inclusive()
+    return np.where(lower & upper, BOTH_CLOSED, np.where(lower, LOWER_CLOSED, UPPER_CLOSED))

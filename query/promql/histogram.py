@@ -16,6 +16,7 @@ from sonde.query.promql.float_text import shortest_g
 
 Indices = NDArray[np.int32]
 Counts = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 CUSTOM_SCHEMA = -53
 """The schema of a histogram whose bounds are `custom_values` (a classic histogram as a native one)."""
@@ -48,7 +49,7 @@ def no_counts() -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket as it is shown."""
+    """One bucket as text has it."""
 
     lower: float
     upper: float
@@ -90,19 +91,36 @@ class Layout:
     def width(self) -> int:
         return self.zero_column + 1 + len(self.positive_indices)
 
-    def bounds(self) -> tuple[Counts, Counts]:
-        """Lower and upper bounds of the n + 1 + p buckets, those beside the zero bucket cut off at its edges."""
+    def own_bounds(self) -> tuple[Counts, Counts]:
+        """Lower and upper bounds of the n + 1 + p buckets, each as its index says: so text has them."""
         positive_lower = lower_bounds(self.positive_indices, self.schema, self.custom_values)
         positive_upper = upper_bounds(self.positive_indices, self.schema, self.custom_values)
         if self.is_custom:
             return np.append(0.0, positive_lower), np.append(0.0, positive_upper)
-        inner = np.maximum(lower_bounds(self.negative_indices, self.schema, self.custom_values), self.zero_threshold)
+        inner = lower_bounds(self.negative_indices, self.schema, self.custom_values)
         outer = upper_bounds(self.negative_indices, self.schema, self.custom_values)
         edge = np.array([self.zero_threshold])
         return (
-            np.concatenate([-outer[::-1], -edge, np.maximum(positive_lower, self.zero_threshold)]),
+            np.concatenate([-outer[::-1], -edge, positive_lower]),
             np.concatenate([-inner[::-1], edge, positive_upper]),
         )
+
+    def bounds(self) -> tuple[Counts, Counts]:
+        """The same, those beside the zero bucket cut off at its edges: so JSON has them, and what is computed goes by them."""
+        lowers, uppers = self.own_bounds()
+        if not self.is_custom:
+            zero = len(self.negative_indices)
+            np.minimum(uppers[:zero], -self.zero_threshold, out=uppers[:zero])
+            np.maximum(lowers[zero + 1 :], self.zero_threshold, out=lowers[zero + 1 :])
+        return lowers, uppers
+
+    def inclusive(self) -> tuple[Bools, Bools]:
+        """Which of the n + 1 + p buckets hold their lower bound, and which their upper one."""
+        place = np.arange(self.width - FIRST_BUCKET) - len(self.negative_indices)
+        if self.is_custom:
+            # The first one is closed at its lower end, -Inf, too.
+            return np.append(False, self.positive_indices == 0), place >= 0
+        return place <= 0, place >= 0
 
 
 class Histogram:
@@ -209,30 +227,10 @@ class Histogram:
         return self.layout.is_custom
 
     def populated(self) -> list[Bucket]:
-        """The buckets that are not empty, in ascending order; those beside the zero bucket begin at its edge."""
-        negative = [
-            Bucket(-upper, -max(lower, self.zero_threshold), count, lower_inclusive=True, upper_inclusive=False)
-            for lower, upper, count in self._bounds(self.negative_indices, self.negative_counts)
-        ]
-        zero = [
-            Bucket(
-                -self.zero_threshold, self.zero_threshold, self.zero_count, lower_inclusive=True, upper_inclusive=True
-            )
-        ]
-        positive = [
-            Bucket(lower, upper, count, lower_inclusive=lower == -np.inf, upper_inclusive=True)
-            if self.is_custom
-            else Bucket(max(lower, self.zero_threshold), upper, count, lower_inclusive=False, upper_inclusive=True)
-            for lower, upper, count in self._bounds(self.positive_indices, self.positive_counts)
-        ]
-        return negative[::-1] + (zero if self.zero_count else []) + positive
-
-    def _bounds(self, indices: Indices, counts: Counts) -> list[tuple[float, float, float]]:
-        """Lower and upper bound, and count, of the populated buckets of one side."""
-        indices, counts = indices[counts != 0], counts[counts != 0]
-        lower = lower_bounds(indices, self.schema, self.custom_values)
-        upper = upper_bounds(indices, self.schema, self.custom_values)
-        return list(zip(lower.tolist(), upper.tolist(), counts.tolist(), strict=True))
+        """The buckets that are not empty, in ascending order, with their own bounds."""
+        counts = self.numbers[FIRST_BUCKET:]
+        columns = (*self.layout.own_bounds(), counts, *self.layout.inclusive())
+        return [Bucket(*row) for row in zip(*(column[counts != 0].tolist() for column in columns), strict=True)]
 
     def __str__(self) -> str:
         """As Prometheus prints it: count, sum, and the populated buckets in ascending order."""

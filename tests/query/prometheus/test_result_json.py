@@ -105,6 +105,17 @@ def test_bytes_that_are_no_text_do_not_stop_an_answer() -> None:
         ),
         (
             Histogram(
+                zero_threshold=0.75,
+                zero_count=-1,
+                positive_indices=np.array([0, 1], np.int32),
+                positive_counts=np.array([1.0, 2.0]),
+                negative_indices=np.array([0], np.int32),
+                negative_counts=np.array([3.0]),
+            ),
+            {"count": "0", "sum": "0", "buckets": [[1, "-1", "-0.75", "3"], [0, "0.75", "1", "1"], [0, "1", "2", "2"]]},
+        ),
+        (
+            Histogram(
                 schema=CUSTOM_SCHEMA,
                 count=6,
                 sum=NAN,

@@ -90,13 +90,15 @@ def test_a_histogram_is_printed_with_its_populated_buckets(text: str, printed: s
     assert str(parse_histogram(text)) == printed
 
 
-def test_buckets_beside_the_zero_bucket_begin_at_its_edge() -> None:
+def test_text_has_buckets_as_they_are_and_computation_cuts_them_off_at_the_zero_bucket() -> None:
     histogram = parse_histogram("{{z_bucket:1 z_bucket_w:0.75 buckets:[1 2] n_buckets:[3]}}")
-    assert [(bucket.lower, bucket.upper, bucket.count) for bucket in histogram.populated()] == [
-        (-1.0, -0.75, 3.0),
-        (-0.75, 0.75, 1.0),
-        (0.75, 1.0, 1.0),
-        (1.0, 2.0, 2.0),
+    assert str(histogram) == "{count:0, sum:0, [-1,-0.5):3, [-0.75,0.75]:1, (0.5,1]:1, (1,2]:2}"
+    lowers, uppers = histogram.layout.bounds()
+    assert list(zip(lowers.tolist(), uppers.tolist(), strict=True)) == [
+        (-1.0, -0.75),
+        (-0.75, 0.75),
+        (0.75, 1.0),
+        (1.0, 2.0),
     ]
 
 
