@@ -19,11 +19,15 @@ def finished(value: Value, *, ordered: bool) -> Value:
         return _samples_in_order(value)
     if not isinstance(value, Vector):
         return value
-    vector = with_samples(value)
+    vector = named(with_samples(value))
+    return take(vector, label_order(vector.labels)) if ordered else vector
+
+
+def named(vector: Vector) -> Vector:
+    """The vector without the names that its series lose; raises `EvaluationError` as `merged` does."""
     if vector.drop_name is not None and vector.drop_name.any():
         vector = replace(vector, labels=vector.labels.without_where(METADATA, vector.drop_name), drop_name=None)
-    vector = merged(vector)
-    return take(vector, label_order(vector.labels)) if ordered else vector
+    return merged(vector)
 
 
 def with_samples(vector: Vector) -> Vector:

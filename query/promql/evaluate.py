@@ -14,7 +14,7 @@ import numpy as np
 from sonde.query.promql import durations, invariance
 from sonde.query.promql.aggregations import aggregate
 from sonde.query.promql.annotations import Annotations
-from sonde.query.promql.answer import finished
+from sonde.query.promql.answer import finished, named
 from sonde.query.promql.binary import binary
 from sonde.query.promql.context import Context
 from sonde.query.promql.extended_windows import check_modifier, extended, smoothed_vector
@@ -101,7 +101,7 @@ class Evaluator:
         if isinstance(expr, MatrixSelector):
             return windowed(extended(ranges_of(expr, self.times, self.query).windows(self.query.budget)))
         if isinstance(expr, Subquery):
-            return windowed(self.subquery(expr).windows(self.query.budget))
+            return windowed(self.subquery(expr, named).windows(self.query.budget))
         value: Value = self.evaluate(expr)
         return value
 
@@ -198,13 +198,16 @@ class Evaluator:
             return Ranges(no_samples(), self.times, expr.range, expr.vector.modifier)
         return ranges_of(expr, self.times, self.query)
 
-    def subquery(self, expr: Subquery) -> Ranges:
+    def subquery(self, expr: Subquery, finish: Callable[[Vector], Vector] | None = None) -> Ranges:
+        """What a subquery looks at; `finish` makes something else of its steps' values before."""
         assert isinstance(expr.range, int), "durations are resolved before evaluation"
         ends = ends_of(expr, self.times, self.query)
         steps = self._subquery_steps(expr, ends)
         vector = Evaluator(self.query, steps).evaluate(expr.expr) if len(steps) else nothing(0)
         if isinstance(vector, Scalar):
             vector = Vector.of_scalar(vector)
+        if finish is not None:
+            vector = finish(vector)
         return subquery_ranges(vector, steps, ends, expr.range)
 
     def _subquery_steps(self, expr: Subquery, ends: Ints) -> Ints:

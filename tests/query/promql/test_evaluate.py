@@ -291,3 +291,14 @@ def test_a_function_over_windows_needs_little_more_than_its_answer(monkeypatch: 
     result = evaluate(parse("rate(x_total[5m])"), source, start_ms=0, end_ms=3_000_000, step_ms=30_000, limits=limits)
     assert isinstance(result.value, Vector)
     assert result.value.values.shape == (40, 101)
+
+
+def test_a_subquery_by_itself_has_lost_the_names_that_its_expression_loses() -> None:
+    result = at("rate({__name__=~'x|y',a='1'}[2m])[3m:1m]")
+    assert isinstance(result.value, Samples)
+    assert result.value.labels.rows() == [{"a": "1"}, {"a": "1", "b": "1"}, {"a": "1", "b": "2"}]
+    kept = at("(y > 0)[3m:1m]").value
+    assert isinstance(kept, Samples)
+    assert kept.labels.rows() == [{"__name__": "y", "a": "1"}, {"__name__": "y", "a": "2"}]
+    with pytest.raises(EvaluationError, match="same labelset"):
+        at("rate({__name__=~'e|f'}[2m])[3m:1m]")
