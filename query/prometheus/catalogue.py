@@ -91,8 +91,41 @@ def every_label_name(reader: Reader, start_ms: int) -> set[str]:
         return set()
     made = {label for part, (label, _) in MADE_FROM.items() if any(part in metric.parts for metric in metrics)}
     info = LabelTable.of(target_info.matching(reader, EVERYTHING, start_ms).values())
-    keys = (label_name(row["key"]) for row in keys_in_use(reader, start_ms))
-    return {NAME, *made, *info.columns, *keys, *origin_labels(reader, start_ms)}
+    keys = {row["key"] for row in keys_in_use(reader, start_ms)}
+    return {
+        NAME,
+        *made,
+        *info.columns,
+        *labels_of_keys(reader, keys, metrics, start_ms),
+        *origin_labels(reader, start_ms),
+    }
+
+
+def labels_of_keys(reader: Reader, keys: set[str], metrics: Sequence[Metric], start_ms: int) -> set[str]:
+    """The labels that attributes of points make: series that came from Prometheus have them verbatim, others translated.
+
+    Only where there are both kinds, series are looked at for the keys that are not one as the other.
+    """
+    if all(metric.verbatim for metric in metrics):
+        return keys
+    translated = {label_name(key) for key in keys}
+    odd = [key for key in keys if label_name(key) != key]
+    if not odd or not any(metric.verbatim for metric in metrics):
+        return translated
+    where, params = filters.join([seen_since(start_ms)])
+    sql = f"""
+        SELECT arrayJoin(mapKeys(attributes_string)) AS key, min(metadata_string['prometheus.type'] != '') AS verbatim_only,
+            max(metadata_string['prometheus.type'] != '') AS verbatim
+        FROM series
+        WHERE tenant = {{tenant:String}}
+          AND {where}
+          AND hasAny(mapKeys(attributes_string), {{odd:Array(String)}})
+        GROUP BY key
+        HAVING verbatim AND key IN {{odd:Array(String)}}
+    """
+    found = reader.rows(sql, {**params, "odd": odd})
+    only = {row["key"] for row in found if row["verbatim_only"]}
+    return {label_name(key) for key in keys - only} | {row["key"] for row in found}
 
 
 def keys_in_use(reader: Reader, start_ms: int) -> list[dict[str, Any]]:

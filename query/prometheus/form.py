@@ -82,11 +82,8 @@ class Form:
         return sets
 
     def range_ms(self) -> tuple[int, int]:
-        """`start` and `end`, both inclusive; open where they are left out."""
-        start, end = self.time_ms("start", MIN_TIME_MS), self.time_ms("end", MAX_TIME_MS)
-        if end < start:
-            raise BadData("end timestamp must not be before start timestamp")
-        return start, end
+        """`start` and `end`, both inclusive; open where they are left out. The end may come first: Prometheus takes that, too."""
+        return self.time_ms("start", MIN_TIME_MS), self.time_ms("end", MAX_TIME_MS)
 
 
 async def form_of(request: Request) -> Form:

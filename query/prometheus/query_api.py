@@ -43,6 +43,8 @@ async def query_range(request: Request, form: AskedForm, reader: AskedReader) ->
 async def query_exemplars(request: Request, form: AskedForm, reader: AskedReader) -> Response:
     """The exemplars of the series that an expression selects."""
     start_ms, end_ms = form.range_ms()
+    if end_ms < start_ms:
+        raise BadData("end timestamp must not be before start timestamp")
     try:
         selectors = selectors_of(parse(form.text("query")))
     except ParseError as error:

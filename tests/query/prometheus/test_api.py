@@ -178,7 +178,7 @@ def test_how_far_back_is_looked_can_be_said(ask: Asked) -> None:
         ("format_query", {"query": "("}, 400, "bad_data", 'invalid parameter "query": 1:2: parse error: unclosed left parenthesis'),
         ("series", {}, 400, "bad_data", "no match[] parameter provided"),
         ("series", {"match[]": "{}"}, 400, "bad_data", "match[] must contain at least one non-empty matcher"),
-        ("labels", {"start": "2", "end": "1"}, 400, "bad_data", "end timestamp must not be before start timestamp"),
+        ("query_exemplars", {"query": "a", "start": "2", "end": "1"}, 400, "bad_data", "end timestamp must not be before start"),
         ("label//values", {}, 400, "bad_data", 'invalid label name: ""'),
         ("query_exemplars", {"query": "a{"}, 400, "bad_data", "1:3: parse error: unexpected end of input inside braces"),
     ],
@@ -242,6 +242,13 @@ def test_series(ask: Asked) -> None:
     assert sorted(labels["__name__"] for labels in found) == ["http_server_requests_total", "queue_size"]
     assert ask.data("series", **{"match[]": "queue_size"}, start=END + 86_400 * 40, end=END + 86_400 * 41) == []
     assert len(ask.data("series", **{"match[]": '{job="cart"}'}, limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"), [("series", {"match[]": "queue_size"}), ("labels", {}), ("label/a/values", {})]
+)
+def test_a_range_of_the_catalogue_may_end_before_it_starts(ask: Asked, path: str, fields: dict[str, Any]) -> None:
+    assert isinstance(ask.data(path, **fields, start=END, end=START), list)
 
 
 def test_label_names(ask: Asked) -> None:

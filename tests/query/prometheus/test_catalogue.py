@@ -142,6 +142,25 @@ def test_values_without_matchers_are_those_of_every_kind_of_attribute(store: Sto
         assert catalogue.label_values(asked, label, everything, *RANGE) == expected, label
 
 
+def test_label_names_without_matchers_are_translated_but_for_series_of_prometheus(store: Store) -> None:
+    def put(*keys: str) -> dict[str, Any]:
+        return point(0, asInt=1, labels=dict.fromkeys(keys, "1"))
+
+    def marked(name: str, *keys: str) -> dict[str, Any]:
+        return gauge(name, put(*keys)) | {"metadata": attributes({"prometheus.type": "gauge"})}
+
+    send(store, "only", marked("z", "_own", "a.b", "c"))
+    send(store, "mixed", marked("z", "_own", "a.b", "c"), gauge("y", put("a.b", "d.e", "_of", "c")))
+    for tenant, expected in {
+        "only": ["__name__", "_own", "a.b", "c"],
+        "mixed": ["__name__", "_own", "a.b", "a_b", "c", "d_e", "key_of"],
+    }.items():
+        asked = reader(store, tenant)
+        assert catalogue.label_names(asked, [], *RANGE) == expected
+        matched = catalogue.label_names(asked, sets('{__name__=~".+"}'), *RANGE)
+        assert matched == expected
+
+
 def test_metadata_tells_type_help_and_unit(filled_store: Store) -> None:
     asked = reader(filled_store, "catalogue")
     found = catalogue.metadata(asked)
