@@ -20,6 +20,9 @@ import pytest
 from prometheus_server import program, prometheus_server
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.service import IngestService
+from sonde.query.config import QueryConfig
+from sonde.query.prometheus import catalogue
+from sonde.query.reader import Gate, Reader
 from sonde.storage.retention import Retention
 from sonde.storage.store import Store
 
@@ -175,6 +178,7 @@ def test_what_prometheus_remote_writes_is_stored_as_prometheus_has_it(
         return round(values[-1][0] * 1000) if len(values) >= SCRAPES else None
 
     wait_for("a scrape", scraped)
+    metadata = wait_for("metadata", lambda: prometheus.ask("metadata"))
     exporter.stop()  # from now on `up` is 0, and every series of the shop goes stale
 
     def down() -> Any:
@@ -199,6 +203,9 @@ def test_what_prometheus_remote_writes_is_stored_as_prometheus_has_it(
     assert ("shop_latency_seconds_bucket", "histogram", "Time to answer.", False) in types
     assert ("shop_size_bytes_count", "summary", "Size of answers.", False) in types
 
+    known = catalogue.metadata(Reader(store, "default", QueryConfig(), Gate(1, 0), Gate(1, 0)))
+    assert {name: known.get(name) for name in by_series(metadata)} == by_series(metadata)
+
     exemplars = prometheus.ask("query_exemplars", query='{__name__=~".+"}', start=0, end=at_ms / 1000)
     sent = {
         (frozenset(each["seriesLabels"].items()), float(one["value"]), frozenset(one["labels"].items()))
@@ -213,6 +220,16 @@ def test_what_prometheus_remote_writes_is_stored_as_prometheus_has_it(
     assert ledger.balanced
     assert ledger.total.rejected == {}
     assert ledger.total.stored.records > 0
+
+
+def by_series(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Prometheus' metadata by the names of series: OpenMetrics has families of counters and infos go without a suffix."""
+    suffixes = {"counter": "_total", "info": "_info"}
+    return {
+        name.removesuffix(suffix) + suffix: entries
+        for name, entries in metadata.items()
+        for suffix in [suffixes.get(entries[0]["type"], "")]
+    }
 
 
 def exemplar_labels(row: Any) -> dict[str, str]:
