@@ -15,9 +15,10 @@ from sonde.query.prometheus.question import STATS, Question
 from sonde.query.prometheus.result_json import result_json, result_type, series_count
 from sonde.query.prometheus.running import Stop
 from sonde.query.promql.errors import TooManySamples
-from sonde.query.promql.evaluate import evaluate
+from sonde.query.promql.evaluate import Result, evaluate
 from sonde.query.promql.limits import TOO_MANY, Limits
 from sonde.query.promql.quoting import quote
+from sonde.query.promql.sample_counts import samples_in
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Ints, Samples, Value
@@ -52,7 +53,7 @@ class Answer:
 
 
 class Counted:
-    """A source that counts the samples it gives."""
+    """A source that counts the samples it gives, as Prometheus counts them."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -60,7 +61,7 @@ class Counted:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
         found = self._source.select(matchers, start_ms, end_ms)
-        self.samples += len(found.times)
+        self.samples += samples_in(found)
         return found
 
 
@@ -78,13 +79,17 @@ def answer(asked: Question, source: Source, stop: Stop, config: QueryConfig) -> 
             lookback_ms=asked.lookback_ms,
             default_step_ms=round(config.promql_subquery_step_seconds * 1000),
             limits=Limits(config.promql_max_samples, stop.check),
+            counting=bool(asked.stats),
         )
     except TooManySamples:
         raise TooManySamples(f"{TOO_MANY}: promql_max_samples allows {config.promql_max_samples:,}") from None
     said = result.annotations
     warnings = [*said.warnings(asked.text), *limit_warning(asked, result.value), *stats_warning(asked.stats)]
-    stats = statistics(time.monotonic() - began, counted.samples) if asked.stats else {}
-    return Answer(asked, result.value, warnings, said.infos(asked.text), stats)
+    found = Answer(asked, result.value, warnings, said.infos(asked.text))
+    if asked.stats:
+        timings = timings_of(time.monotonic() - began, stop.waited_seconds)
+        found.stats = {"timings": timings, "samples": samples_of(found, result, counted.samples)}
+    return found
 
 
 def limit_warning(asked: Question, value: Value) -> list[str]:
@@ -100,14 +105,25 @@ def stats_warning(stats: str) -> list[str]:
     ]
 
 
-def statistics(seconds: float, samples: int) -> dict[str, Any]:
-    """What `stats` asks for. Reading and evaluating are interleaved here: the whole time stands as that of the evaluation."""
-    timings = {
+def timings_of(seconds: float, waited: float) -> dict[str, float]:
+    """Reading and evaluating are interleaved here: the whole time stands as that of the evaluation."""
+    return {
         "evalTotalTime": seconds,
         "resultSortTime": 0.0,
         "queryPreparationTime": 0.0,
         "innerEvalTime": seconds,
-        "execQueueTime": 0.0,
-        "execTotalTime": seconds,
+        "execQueueTime": waited,
+        "execTotalTime": waited + seconds,
     }
-    return {"timings": timings, "samples": {"totalQueryableSamples": samples, "samplesRead": samples}}
+
+
+def samples_of(answer: Answer, result: Result, read: int) -> dict[str, Any]:
+    """Samples looked at, in all and for each step, and the most held at once. `read`: those that the store gave; it gives
+    those of all steps in one go, so there is no `samplesReadPerStep`."""
+    assert result.queryable is not None
+    per_step = result.queryable.tolist()
+    found = {"totalQueryableSamples": sum(per_step), "samplesRead": read, "peakSamples": result.peak_samples}
+    if answer.question.stats == "all":
+        seconds = (answer.times_ms() / 1000).tolist()
+        found["totalQueryableSamplesPerStep"] = [list(pair) for pair in zip(seconds, per_step, strict=True)]
+    return found

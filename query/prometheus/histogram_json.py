@@ -36,7 +36,7 @@ def histogram_json(histogram: Histogram) -> bytes:
 
 
 def _shown(layout: Layout, counts: Counts) -> Bools:
-    filled = counts != 0
+    filled: Bools = counts != 0
     zero = layout.zero_column - FIRST_BUCKET
     filled[zero] = counts[zero] > 0
     return filled

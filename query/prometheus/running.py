@@ -21,12 +21,19 @@ class Stop:
     """Asked by the evaluation between its steps (`check`), told by the loop that watches the client (`cancel`)."""
 
     def __init__(self, seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
+        self._began = time.monotonic()
+        self.deadline = self._began + seconds
+        self.waited_seconds = 0.0
+        """For its turn."""
         self._cancelled = False
 
     @property
     def seconds_left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
+
+    def begin(self) -> None:
+        """Its turn has come."""
+        self.waited_seconds = time.monotonic() - self._began
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -71,6 +78,7 @@ class Evaluations:
 
 
 def _checked(work: Callable[[Stop], T], stop: Stop) -> T:
+    stop.begin()
     stop.check()
     return work(stop)
 

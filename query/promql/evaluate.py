@@ -24,7 +24,8 @@ from sonde.query.promql.histogram_statistics import selectors_of_statistics
 from sonde.query.promql.info import info
 from sonde.query.promql.limits import Budget, Limits
 from sonde.query.promql.ranges import Ranges, ranges_of, subquery_ranges
-from sonde.query.promql.selection import Query, ends_of, find, no_samples, nothing, windowed
+from sonde.query.promql.sample_counts import found_at_steps, samples_in, within_windows
+from sonde.query.promql.selection import Found, Query, ends_of, find, no_samples, nothing, windowed
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import (
     Aggregate,
@@ -54,6 +55,10 @@ class Result:
 
     value: Value
     annotations: Annotations
+    peak_samples: int = 0
+    """The most that were held at once: what `Limits.max_samples` bounds."""
+    queryable: Ints | None = None
+    """(s,) samples looked at for each step, where that was to be counted."""
 
 
 def evaluate(
@@ -67,10 +72,12 @@ def evaluate(
     default_step_ms: int = 60_000,
     limits: Limits | None = None,
     annotations: Annotations | None = None,
+    counting: bool = False,
 ) -> Result:
     """The value of `expr` at `start_ms`, `start_ms + step_ms`, ... up to `end_ms`; a step of 0 is an instant query at `start_ms`.
 
-    `default_step_ms` is the step of a subquery that says none. Raises `EvaluationError`.
+    `default_step_ms` is the step of a subquery that says none; `counting`: also count the samples that are looked at. Raises
+    `EvaluationError`.
     """
     expr = durations.resolve(expr, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
     notes = annotations if annotations is not None else Annotations()
@@ -80,11 +87,14 @@ def evaluate(
     invariant = invariance.of(expr)
     of_statistics = selectors_of_statistics(expr)
     query = Query(
-        source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget, invariant, of_statistics
+        *(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget),
+        *(invariant, of_statistics, counting),
     )
+    evaluator = Evaluator(query, times.astype(np.int64))
     with np.errstate(all="ignore"):  # arithmetic over samples is IEEE 754's, NaN and infinities are answers
-        value = Evaluator(query, times.astype(np.int64)).answer(expr)
-    return Result(finished(value, ordered=bool(step_ms)), notes)
+        value = evaluator.answer(expr)
+    queryable = evaluator.queryable if counting else None
+    return Result(finished(value, ordered=bool(step_ms)), notes, budget.peak, queryable)
 
 
 class Evaluator:
@@ -93,15 +103,18 @@ class Evaluator:
     def __init__(self, query: Query, times: Ints) -> None:
         self.query = query
         self.times = times
+        self.queryable = np.zeros(len(times), np.int64)
+        """(s,) samples looked at for each step; in a subquery, for each step of its own."""
 
     def answer(self, expr: Expr) -> Value:
         """The value of the whole query; only there a range vector may be the answer."""
         while isinstance(expr, Paren):
             expr = expr.expr
         if isinstance(expr, MatrixSelector):
-            return windowed(extended(ranges_of(expr, self.times, self.query).windows(self.query.budget)))
+            windows = self._counted(ranges_of(expr, self.times, self.query).windows(self.query.budget))
+            return windowed(extended(windows))
         if isinstance(expr, Subquery):
-            return windowed(self.subquery(expr, named).windows(self.query.budget))
+            return self.whole_subquery(expr)
         value: Value = self.evaluate(expr)
         return value
 
@@ -111,7 +124,9 @@ class Evaluator:
         budget.check()
         held = budget.held
         if id(expr) in self.query.invariant and len(self.times) > 1:
-            value = _repeated(Evaluator(self.query, self.times[:1]).evaluate(expr), len(self.times))
+            once = Evaluator(self.query, self.times[:1])
+            value = _repeated(once.evaluate(expr), len(self.times))
+            self.queryable += once.queryable
         else:
             value = self._NODES[type(expr)](self, expr)
         budget.held = held
@@ -132,7 +147,20 @@ class Evaluator:
             return nothing(0)
         if expr.modifier is Modifier.SMOOTHED:
             return smoothed_vector(expr, self.times, self.query)
-        return find(expr, self.times, self.query).vector()
+        return self.found(expr).vector()
+
+    def found(self, selector: VectorSelector, *, only_when: bool = False) -> Found:
+        """The samples that an instant selector finds; `only_when`: what they hold is not looked at."""
+        found = find(selector, self.times, self.query)
+        if self.query.counting:
+            samples = replace(found.samples, histograms=None) if only_when else found.samples
+            self.queryable += found_at_steps(samples, found.index)
+        return found
+
+    def _counted(self, windows: Windows) -> Windows:
+        if self.query.counting:
+            self.queryable += within_windows(windows)
+        return windows
 
     def unary(self, expr: Unary) -> Any:
         value = self.evaluate(expr.expr)
@@ -161,7 +189,7 @@ class Evaluator:
             return info(context, self)
         selector = _bare(expr.args[0]) if expr.args else None
         if expr.function in OF_SAMPLES and isinstance(selector, VectorSelector):
-            found = find(selector, self.times, self.query) if len(self.times) else None
+            found = self.found(selector, only_when=True) if len(self.times) else None
             return self._named(expr, nothing(0) if found is None else OF_SAMPLES[expr.function](found))
         ranges = [index for index, arg in enumerate(expr.args) if isinstance(_bare(arg), MatrixSelector | Subquery)]
         if not ranges:
@@ -174,7 +202,7 @@ class Evaluator:
         """The value of a function of a range vector."""
 
         def function(windows: Windows) -> Vector:
-            value: Vector = FUNCTIONS[context.expr.function](windows, context, *others)
+            value: Vector = FUNCTIONS[context.expr.function](self._counted(windows), context, *others)
             return value
 
         if context.expr.function in ACROSS_SERIES:
@@ -198,26 +226,36 @@ class Evaluator:
             return Ranges(no_samples(), self.times, expr.range, expr.vector.modifier)
         return ranges_of(expr, self.times, self.query)
 
-    def subquery(self, expr: Subquery, finish: Callable[[Vector], Vector] | None = None) -> Ranges:
-        """What a subquery looks at; `finish` makes something else of its steps' values before."""
+    def subquery(self, expr: Subquery) -> Ranges:
+        """What a subquery looks at that stands as a function's argument: its samples count, not those they are made of."""
+        inner, ends, range_ms = self._within(expr)
+        return subquery_ranges(inner.vector(expr.expr), inner.times, ends, range_ms)
+
+    def whole_subquery(self, expr: Subquery) -> Samples:
+        """What a subquery answers by itself."""
+        inner, ends, range_ms = self._within(expr)
+        vector = named(inner.vector(expr.expr))
+        self.queryable[-1] += inner.queryable.sum()
+        return windowed(subquery_ranges(vector, inner.times, ends, range_ms).windows(self.query.budget))
+
+    def _within(self, expr: Subquery) -> tuple[Evaluator, Ints, int]:
+        """The evaluation on a subquery's own steps, the right edges of its windows, and how long they are."""
         assert isinstance(expr.range, int), "durations are resolved before evaluation"
         ends = ends_of(expr, self.times, self.query)
-        steps = self._subquery_steps(expr, ends)
-        vector = Evaluator(self.query, steps).evaluate(expr.expr) if len(steps) else nothing(0)
-        if isinstance(vector, Scalar):
-            vector = Vector.of_scalar(vector)
-        if finish is not None:
-            vector = finish(vector)
-        return subquery_ranges(vector, steps, ends, expr.range)
+        return Evaluator(self.query, self._subquery_steps(expr, ends, expr.range)), ends, expr.range
 
-    def _subquery_steps(self, expr: Subquery, ends: Ints) -> Ints:
+    def vector(self, expr: Expr) -> Vector:
+        """The value as series, a number as the one without labels."""
+        value = self.evaluate(expr) if len(self.times) else nothing(0)
+        return Vector.of_scalar(value) if isinstance(value, Scalar) else value
+
+    def _subquery_steps(self, expr: Subquery, ends: Ints, range_ms: int) -> Ints:
         """The multiples of the subquery's step that any of its windows holds."""
         if not len(ends):
             return np.zeros(0, np.int64)
-        assert isinstance(expr.range, int)
         assert isinstance(expr.step, int | None)
         step = expr.step or self.query.default_step_ms
-        first = (int(ends[0]) - expr.range) // step * step + step
+        first = (int(ends[0]) - range_ms) // step * step + step
         self.query.budget.take(max(0, (int(ends[-1]) - first) // step + 1))
         return np.arange(first, int(ends[-1]) + 1, step, dtype=np.int64)
 
@@ -240,9 +278,9 @@ def _bare(expr: Expr) -> Expr:
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, Vector | Scalar):
-        return int(value.values.size)
-    return len(value.times) if isinstance(value, Samples) else 1
+    if isinstance(value, Vector | Samples):
+        return samples_in(value)
+    return int(value.values.size) if isinstance(value, Scalar) else 1
 
 
 def _repeated(value: Any, steps: int) -> Any:

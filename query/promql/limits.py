@@ -15,7 +15,8 @@ class Limits:
     """The bounds of one evaluation."""
 
     max_samples: int = 50_000_000
-    """Samples in memory at once: raw ones, and cells of (series x steps) matrices, present or not."""
+    """Samples in memory at once: raw ones, and cells of (series x steps) matrices, present or not. A histogram is several
+    (`sample_counts.py`)."""
     check: Callable[[], None] | None = None
     """Called between operators; raises when the time is over (`QueryTimeout`) or nobody waits any more (`QueryCancelled`)."""
 

@@ -12,6 +12,7 @@ from sonde.query.promql.histogram_statistics import with_resets
 from sonde.query.promql.kernels import find_last
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
+from sonde.query.promql.sample_counts import samples_in
 from sonde.query.promql.source import Source
 from sonde.query.promql.syntax import At, Matcher, Subquery, VectorSelector
 from sonde.query.promql.values import Ints, Objects, Samples, Vector, plain
@@ -36,11 +37,13 @@ class Query:
     """`id` of the expressions that have the same value at every step."""
     of_statistics: frozenset[int] = frozenset()
     """`id` of the selectors of which only counts and sums of histograms are wanted."""
+    counting: bool = False
+    """Whether the samples that are looked at are counted."""
 
     def fetch(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
         """What the source has within `start_ms` to `end_ms`, both inclusive."""
         samples = self.source.select(matchers, start_ms, end_ms)
-        self.budget.take(len(samples.times))
+        self.budget.take(samples_in(samples))
         return replace(
             samples,
             offsets=plain(samples.offsets),

@@ -152,13 +152,16 @@ def test_a_limit_cuts_off_and_says_so(ask: Asked) -> None:
     assert "warnings" not in ask.raw("query", query="http_server_requests_total", time=END, limit=2).json()
 
 
-def test_statistics_are_given_where_they_are_asked_for(ask: Asked) -> None:
-    answer = ask.client.get(
-        f"{V1}/query", params={"query": "queue_size[1m]", "time": END, "stats": "all"}, headers=ask.tenant
-    )
-    stats = answer.json()["data"]["stats"]
-    assert stats["samples"]["totalQueryableSamples"] == 4
-    assert stats["timings"]["execTotalTime"] > 0
+@pytest.mark.parametrize("stats", ["true", "all"])
+def test_statistics_are_given_where_they_are_asked_for(ask: Asked, stats: str) -> None:
+    fields = {"query": "rate(queue_size[1m])", "start": END - 30, "end": END, "step": 30, "stats": stats}
+    found = ask.client.get(f"{V1}/query_range", params=fields, headers=ask.tenant).json()["data"]["stats"]
+    samples, timings = found["samples"], found["timings"]
+    per_step = [[END - 30, 4], [END, 4]] if stats == "all" else None
+    assert samples.pop("totalQueryableSamplesPerStep", None) == per_step
+    assert samples.pop("peakSamples") > 6
+    assert samples == {"totalQueryableSamples": 8, "samplesRead": 6}
+    assert timings["execTotalTime"] == timings["execQueueTime"] + timings["evalTotalTime"]
     assert "stats" not in ask.data("query", query="queue_size", time=END)
 
 
