@@ -6,7 +6,7 @@
 |---|---|---|
 | bad_data | 400 | a parameter, the query among them, can't be read |
 | execution | 422 | the query is sound but can't be answered: its data don't fit, or it costs more than a limit allows |
-| canceled | 503 | whoever asked has gone |
+| canceled | 499 | whoever asked has gone |
 | timeout | 503 | it took too long |
 | unavailable | 503 | the store can't be reached, or too many queries are being answered |
 | not_found | 404 | |
@@ -33,7 +33,7 @@ log = logging.getLogger("sonde.query")
 STATUS = {
     "bad_data": 400,
     "execution": 422,
-    "canceled": 503,
+    "canceled": 499,
     "timeout": 503,
     "unavailable": 503,
     "not_found": 404,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from sonde.query.prometheus.api_errors import PrometheusRoute
+from sonde.query.prometheus.api_errors import PrometheusRoute, failure_of
 from sonde.query.prometheus.running import Evaluations, Stop
 from sonde.query.promql.errors import QueryCancelled, QueryTimeout
 
@@ -96,6 +96,10 @@ def test_work_stops_when_its_time_is_over() -> None:
         "error": "query timed out in query execution",
     }
     assert desk.ended == [QueryTimeout]
+
+
+def test_who_has_gone_would_be_answered_with_the_status_of_prometheus() -> None:
+    assert failure_of(QueryCancelled("query was canceled in query execution")).response().status_code == 499
 
 
 def test_more_than_allowed_at_once_wait_their_turn() -> None:
