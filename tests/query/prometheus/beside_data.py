@@ -164,10 +164,7 @@ def with_gaps(rng: np.random.Generator) -> Iterator[Any]:
         yield {"__name__": "holes_total", "hole": hole}, values
     flapping = [float(i) if i % 4 < 2 else STALE_NAN if i % 4 == 2 else None for i in range(SAMPLES)]
     yield {"__name__": "flapping"}, flapping
-    begun = floats(np.cumsum(rng.poisson(5, SAMPLES)))
-    begun[:90] = [None] * 90
-    begun[90:] = [value - begun[90] + 3 for value in begun[90:]]
-    yield {"__name__": "begun_total"}, begun
+    yield {"__name__": "begun_total"}, [5.0 * (i - 89) if i >= 90 else None for i in range(SAMPLES)]
     yield {"__name__": "sparse"}, [float(i) if i % 16 == 0 else None for i in range(SAMPLES)]
     yield {"__name__": "once"}, [5.0 if i == 100 else None for i in range(SAMPLES)]
 

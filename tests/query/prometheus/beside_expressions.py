@@ -6,6 +6,8 @@ What they don't is in `DIFFERENT`, each with the reason.
 
 from __future__ import annotations
 
+import re
+
 from beside_data import BASE
 
 SELECTORS = """
@@ -398,6 +400,8 @@ WARNINGS = {
     "sort_desc(memory_bytes)": "sort is ineffective for range queries since results are always ordered by labels",
 }
 """What 3 warns of where 2.42 says nothing; over a range."""
+COUNTED_OTHERWISE = re.compile(r'size_bytes|{job=~".[+]"}|:7s|:37s')
+"""Of which 2.42 counts other samples: a native histogram is one to it, and a window may have a subquery's step on its left edge."""
 OTHER_WORDS = listed(
     """
 topk(scalar(odd{kind="nan"}), quota)

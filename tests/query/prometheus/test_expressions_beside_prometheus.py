@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from beside_data import BASE
+from beside_data import BASE, EVERY
 from beside_expressions import (
     AGGREGATIONS_OF_2,
+    COUNTED_OTHERWISE,
     DIFFERENT,
     EXPRESSIONS,
     FAILURES,
@@ -45,9 +46,13 @@ def difference_of(theirs: Any, ours: Any) -> str:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_over_a_range(both: Both, expression: str) -> None:
-    theirs, ours = answers(both, "query_range", {"query": expression, **RANGE})
+    theirs, ours = answers(both, "query_range", {"query": expression, **RANGE, "stats": "all"})
     warnings = ours[1].pop("warnings", [])
+    their_count, our_count = (
+        body["data"].pop("stats")["samples"]["totalQueryableSamples"] for _, body in (theirs, ours)
+    )
     assert difference_of(theirs, ours) == ""
+    assert our_count == their_count or COUNTED_OTHERWISE.search(expression)
     known = WARNINGS.get(expression)
     assert len(warnings) == bool(known)
     assert not known or known in warnings[0]
@@ -86,6 +91,18 @@ def test_what_is_known_to_differ_still_does(both: Both, expression: str) -> None
     theirs, ours = answers(both, "query_range", {"query": expression, **RANGE})
     assert ours[0] == 200
     assert difference_of(theirs, ours) != ""
+
+
+def test_a_counter_near_zero_is_extrapolated_by_half_an_interval_at_most(both: Both) -> None:
+    """By the rule of Prometheus 3; 2.42 goes to zero where that is nearer than 1.1 intervals."""
+    at = BASE + 93 * EVERY
+    (_, raw), _ = answers(both, "query", {"query": "begun_total[2m]", "time": at})
+    (first, value), *_, (last, _) = raw["data"]["result"][0]["values"]
+    (_, theirs), (_, ours) = answers(both, "query", {"query": "increase(begun_total[2m])", "time": at})
+    assert (float(value), round(last - first)) == (5, 2 * EVERY)
+    for body, to_the_left in ((theirs, EVERY), (ours, EVERY / 2)):
+        expected = 10 * (to_the_left + last - first + at - last) / (last - first)
+        assert float(body["data"]["result"][0]["value"][1]) == pytest.approx(expected)
 
 
 def test_every_function_and_aggregation_is_asked_for() -> None:
