@@ -31,7 +31,8 @@ demo: $(VENV)/.server
 # once, and not in every process that finds them missing.
 test: $(VENV)/.dev
 	@echo 'compiling kernels, where that was not done yet'
-	@$(BIN)/python -c 'from sonde.ingest import decode; from sonde.query.promql import warm; decode.warm(); warm.warm()'
+	@$(BIN)/python -c 'from sonde.ingest import decode; from sonde.query.prometheus import warm as points; \
+		from sonde.query.promql import warm; decode.warm(); warm.warm(); points.warm()'
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev .build/sonde

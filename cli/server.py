@@ -196,7 +196,8 @@ def addresses_of(config: IngestConfig) -> list[tuple[str, Address]]:
 def warm_kernels(config: ServerConfig, stop: StopSignal) -> None:
     """Compiles or loads every kernel of what is to run. Says so only where it takes long: the first time, after an upgrade."""
     from sonde.ingest import decode
-    from sonde.query.promql import warm
+    from sonde.query.prometheus import warm as points
+    from sonde.query.promql import warm as promql
 
     step = ("", 0, 1)
     ended = threading.Event()
@@ -221,7 +222,8 @@ def warm_kernels(config: ServerConfig, stop: StopSignal) -> None:
         if config.ingest is not None:
             decode.warm(progress)
         if config.query is not None:
-            warm.warm(progress)
+            promql.warm(progress)
+            points.warm(progress)
     finally:
         ended.set()
         teller.cancel()
