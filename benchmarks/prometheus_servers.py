@@ -31,6 +31,25 @@ class MetricsServer:
         tick = os.sysconf("SC_CLK_TCK")
         return sum(sum(map(int, stat[11:15])) for stat in process_tree(self.pid)) / tick
 
+    def memory_mib(self) -> float:
+        """Resident memory of the process."""
+        return self._status("VmRSS")
+
+    def forget_peak(self) -> None:
+        """From now on `peak_mib` tells the most since now (proc(5), clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_mib(self) -> float:
+        """The most resident memory of the process."""
+        return self._status("VmHWM")
+
+    def _status(self, key: str) -> float:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == key:
+                return int(value.split()[0]) / 1024
+        raise OSError(f"process {self.pid} has no {key}: it has ended")
+
 
 def process_tree(root: int) -> Iterator[list[str]]:
     """The fields of /proc/PID/stat after the name, of a process and all below it."""

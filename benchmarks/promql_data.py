@@ -200,7 +200,7 @@ def remote_writes(metrics: list[Metrics], every_seconds: int) -> Iterator[bytes]
         for each in metrics
         for found, *rest in with_job(each)
     ]
-    width = SLICE_SECONDS // every_seconds
+    width = max(1, SLICE_SECONDS // every_seconds)
     for begin in range(0, series[0][1].shape[0], width):
         for first in range(0, len(series), SERIES_PER_WRITE):
             yield literal_snappy(
