@@ -25,6 +25,8 @@ class MetricsServer:
     pid: int
     base: str
     """What comes before `/api/v1/query`."""
+    folder: Path = Path()
+    """Its data is in `data` there."""
 
     def cpu_seconds(self) -> float:
         """CPU time of the process and those it started."""
@@ -79,6 +81,7 @@ def prometheus() -> Iterator[MetricsServer | None]:
             f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address={address}",
             "--web.enable-remote-write-receiver",
+            "--web.enable-admin-api",
             "--query.max-samples=500000000",
         ]
         with running("prometheus", command, Path(folder), f"http://{address}", "/-/ready") as server:
@@ -118,7 +121,7 @@ def running(name: str, command: list[str], folder: Path, base: str, ready: str) 
             if process.poll() is not None or time.perf_counter() - began > PATIENCE_SECONDS:
                 raise SystemExit(f"{name} did not become ready:\n{log.read_text()}")
             time.sleep(0.05)
-        yield MetricsServer(name, process.pid, base)
+        yield MetricsServer(name, process.pid, base, folder)
     finally:
         process.terminate()
         process.wait(60)

@@ -50,11 +50,15 @@ def is_ready(address: str) -> bool:
 
 
 @contextlib.contextmanager
-def serving(environment: Mapping[str, str] | None = None) -> Iterator[Serving]:
-    """A ready `sonde serve`; stopped in order, and its folder removed, at the end. SystemExit where it does not start."""
+def serving(environment: Mapping[str, str] | None = None, kept: Path | None = None) -> Iterator[Serving]:
+    """A ready `sonde serve`; stopped in order at the end. Its data is in the folder `kept`, or in one that is removed then.
+
+    SystemExit where it does not start.
+    """
     grpc, http, query = free_address(), free_address(), free_address()
-    with tempfile.TemporaryDirectory(prefix="sonde-serving-") as folder:
-        log = Path(folder) / "log"
+    with contextlib.ExitStack() as removed:
+        folder = kept or Path(removed.enter_context(tempfile.TemporaryDirectory(prefix="sonde-serving-")))
+        log = folder / "log"
         command = [
             sys.executable,
             "-m",
