@@ -89,7 +89,7 @@ def test_what_fails_in_other_words_is_of_the_same_type(both: Both, expression: s
 @pytest.mark.parametrize("expression", DIFFERENT)
 def test_what_is_known_to_differ_still_does(both: Both, expression: str) -> None:
     theirs, ours = answers(both, "query_range", {"query": expression, **RANGE})
-    assert ours[0] == 200
+    assert ours[0] in (200, 422)
     assert difference_of(theirs, ours) != ""
 
 
