@@ -114,7 +114,7 @@ def test_exemplars_are_the_same(both: Both, query: str, start: int, end: int) ->
         ["instant", f"--time={AT}", "SERVER", "ramp[1m]"],
         ["instant", f"--time={AT}", "SERVER", "nothing"],
         ["instant", "--format=json", f"--time={AT}", "SERVER", "quota > 200"],
-        ["range", f"--start={BASE + 7}", f"--end={END}", "--step=10m", "SERVER", "sum by (job) (memory_bytes)"],
+        ["range", f"--start={BASE + 7}", f"--end={END}", "--step=10m", "SERVER", "max by (job) (memory_bytes)"],
         ["range", f"--start={BASE + 7}", f"--end={END}", "--step=300s", "SERVER", "session"],
         ["range", f"--start={BASE + 7}", f"--end={END}", "--step=20m", "SERVER", "odd * 2"],
         ["range", f"--start={BASE + 7}", f"--end={END}", "--step=20m", "SERVER", "7"],
