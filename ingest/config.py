@@ -83,6 +83,19 @@ class IngestConfig:
     max_depth: int = setting(
         _DEFAULTS.max_depth, "arrays and maps within each other in one attribute value or log body"
     )
+    max_series: int = setting(
+        0,
+        "metric series of one tenant within `series_window_seconds`; points of further ones are refused, those of series that "
+        "are there pass. 0: no limit, but 5,000,000 where `max_series_per_metric` is set. Memory: at most 62 bytes a series",
+    )
+    max_series_per_metric: int = setting(
+        0,
+        "series of one metric (by its name) of one tenant within `series_window_seconds`; points of further ones are refused, "
+        "and the sender is told which label makes it so many. A histogram is one series. 0: no limit",
+    )
+    series_window_seconds: int = setting(
+        3_600, "a series of which no point came for this long is no longer there, and makes room for another"
+    )
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -160,6 +173,7 @@ _POSITIVE = (
     "max_exemplars",
     "max_value_bytes",
     "max_depth",
+    "series_window_seconds",
 )
 _NOT_NEGATIVE = (
     "cors_max_age_seconds",
@@ -167,4 +181,6 @@ _NOT_NEGATIVE = (
     "spool_min_free_bytes",
     "resend_window_seconds",
     "max_future_seconds",
+    "max_series",
+    "max_series_per_metric",
 )

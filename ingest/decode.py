@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
+from sonde.ingest import series_limits
 from sonde.ingest import tally as t
 from sonde.ingest.decoded import Decoded
 from sonde.ingest.dimensions import Announcer, Told
@@ -114,6 +115,7 @@ def warm(progress: Progress | None = None) -> None:
         steps.append((f"decode {signal}", partial(decode, signal, [b""], [0], Limits())))
     steps.append(("announce and encode spans", partial(prepare_one, Signal.TRACES, ONE_SPAN)))
     steps.append(("announce and encode points", partial(prepare_one, Signal.METRICS, ONE_POINT)))
+    steps.append(("count series", series_limits.warm))
     for number, (what, run) in enumerate(steps):
         if progress:
             progress(what, number, len(steps))

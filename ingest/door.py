@@ -1,4 +1,5 @@
 """The one way in, for both protocols: authenticate, decompress, JSON to protobuf, scan, spool, and only then answer.
+Where series are bounded, points of those too many are cut out between scan and spool.
 
 Each request is a `Visit`. Whatever refuses it raises one of `errors.py`; the visit notes that in the ledger, and the
 receiver that opened the visit turns it into an answer by `status.py`.
@@ -21,7 +22,8 @@ from sonde.ingest.compression import decompress
 from sonde.ingest.errors import Overloaded, RequestRefused, TooLarge
 from sonde.ingest.json_otlp import transcode
 from sonde.ingest.limits import Limits
-from sonde.ingest.scan import Scan, explain, scan
+from sonde.ingest.scan import Body, Scan, explain, scan
+from sonde.ingest.series_limits import SeriesLimits
 from sonde.ingest.signals import Signal
 from sonde.ingest.spool import SpoolWriter
 
@@ -58,6 +60,7 @@ class Door:
         spool: SpoolWriter,
         authenticator: Authenticator,
         limits: Mapping[Signal, Limits],
+        series_limits: SeriesLimits | None = None,
         *,
         max_request_bytes: int,
         max_in_flight_bytes: int,
@@ -66,6 +69,7 @@ class Door:
         self.spool = spool
         self.authenticator = authenticator
         self.limits = limits
+        self.series_limits = series_limits
         self.max_request_bytes = max_request_bytes
         self.max_in_flight_bytes = max_in_flight_bytes
         self.max_in_flight_requests = max_in_flight_requests
@@ -100,8 +104,8 @@ class Door:
             )
 
     def prepare(
-        self, signal: Signal, body: bytes | memoryview, encoding: str, json: bool
-    ) -> tuple[bytes | memoryview, Scan, int]:
+        self, tenant: str, signal: Signal, body: bytes | memoryview, encoding: str, json: bool
+    ) -> tuple[Body, Scan, int]:
         """(protobuf, what a scan of it found, Unix nanoseconds of receipt). Runs on any thread."""
         plain = decompress(encoding, body, self.max_request_bytes)
         limits = self.limits[signal]
@@ -110,15 +114,19 @@ class Door:
             with self._one_large_json if len(plain) > INLINE_JSON_BYTES else nullcontext():
                 plain = transcode(signal, plain, limits.max_depth)
         received = time.time_ns()
-        return plain, scan(signal, plain, limits, received), received
+        found = scan(signal, plain, limits, received)
+        if self.series_limits is None or signal is not Signal.METRICS:
+            return plain, found, received
+        kept = self.series_limits.apply(tenant, plain, found, limits, received)
+        return kept.body, kept.found, received
 
     async def prepare_where_it_pays(
-        self, signal: Signal, body: bytes | memoryview, encoding: str, json: bool
-    ) -> tuple[bytes | memoryview, Scan, int]:
+        self, tenant: str, signal: Signal, body: bytes | memoryview, encoding: str, json: bool
+    ) -> tuple[Body, Scan, int]:
         bound = INLINE_COMPRESSED_BYTES if encoding else INLINE_JSON_BYTES if json else INLINE_BYTES
         if len(body) <= bound:
-            return self.prepare(signal, body, encoding, json)
-        return await self.on_worker(self.prepare, signal, body, encoding, json)
+            return self.prepare(tenant, signal, body, encoding, json)
+        return await self.on_worker(self.prepare, tenant, signal, body, encoding, json)
 
     async def on_worker(self, work: Callable[..., T], *arguments: Any) -> T:
         """What `work` returns, from a thread beside the event loop."""
@@ -164,7 +172,8 @@ class Visit:
 
     async def accept(self, body: bytes | memoryview, *, encoding: str = "", json: bool = False) -> Accepted:
         """Scan `body` (which `hold` has counted) and have it on disk. Returns when it is synced."""
-        plain, found, received = await self._door.prepare_where_it_pays(self._signal, body, encoding, json)
+        assert self.tenant is not None
+        plain, found, received = await self._door.prepare_where_it_pays(self.tenant, self._signal, body, encoding, json)
         if plain is not body:
             self.hold_instead(len(plain))
         await self.keep(plain, found, received)
@@ -177,7 +186,7 @@ class Visit:
         self._release()
         self.hold(size)
 
-    async def keep(self, plain: bytes | memoryview, found: Scan, received_unix_nano: int) -> None:
+    async def keep(self, plain: Body, found: Scan, received_unix_nano: int) -> None:
         """Have on disk what a scan found in `plain`. Returns when it is synced."""
         assert self.tenant is not None
         await self._door.spool.append_async(

@@ -37,6 +37,7 @@ FOUNDATIONS = (
     "scan_metrics.py",
     "points.py",
     "series.py",
+    "metric_identity.py",
     "regions.py",
     "symbols.py",
     "dimension_ranges.py",

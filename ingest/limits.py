@@ -11,7 +11,10 @@ from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """Why a single record was refused while the rest of its request was kept. Kernels count by these indices."""
+    """Why a single record was refused while the rest of its request was kept. Kernels count by these indices.
+
+    TOO_MANY_SERIES alone says nothing of the record itself, but of what came before it: such records are not in the spool.
+    """
 
     TOO_OLD = 0
     IN_THE_FUTURE = 1
@@ -28,6 +31,7 @@ class Reason(IntEnum):
     INVALID_EXEMPLAR = 12
     INVALID_LABELS = 13
     INVALID_HISTOGRAM = 14
+    TOO_MANY_SERIES = 15
 
     @property
     def label(self) -> str:

@@ -19,12 +19,12 @@ from sonde.ingest import scan_metrics as counted
 from sonde.ingest.attributes import small_map_shapes
 from sonde.ingest.decoded import Decoded
 from sonde.ingest.dimension_ranges import DIMENSION_COLUMNS, put_dimension, ranges
-from sonde.ingest.fingerprint import attribute_hash, metric_id, resource_id, scope_id, series_id, text_hash
+from sonde.ingest.fingerprint import metric_id, resource_id, scope_id, series_id, text_hash
 from sonde.ingest.kernel import inline, kernel, part, pointer
+from sonde.ingest.metric_identity import data_properties, locate_dimension, locate_metric
 from sonde.ingest.point_blocks import points_blocks
 from sonde.ingest.regions import CAPACITY, Regions, filled, next_row
 from sonde.ingest.scan_any_value import kinds_total
-from sonde.ingest.scan_resource import RESOURCE_OF, SCHEMA_URL
 from sonde.ingest.series import (
     METRIC_COLUMNS,
     METRIC_DESCRIPTION,
@@ -46,7 +46,7 @@ from sonde.ingest.series import (
     SeriesOfBatch,
 )
 from sonde.ingest.tally import ACCEPTED, NO_REASON, RESOURCES, SCOPES
-from sonde.ingest.wire import low32_signed, pass_field, take_len, take_tag, take_varint
+from sonde.ingest.wire import pass_field, take_len, take_tag
 from sonde.storage.columns import I64, U8
 
 
@@ -125,26 +125,6 @@ def fill_resource_metrics(
 
 
 @part
-def locate_dimension(buf: Any, pos: int, end: int) -> Any:
-    """(start, stop) of the resource or scope of the ResourceMetrics or ScopeMetrics in [pos, end), and of its schema_url.
-
-    Looks through the whole message, for schema_url stands behind the points and series_id needs it first.
-    """
-    own, own_stop, schema_url, schema_url_stop = 0, 0, 0, 0
-    while pos < end:
-        field, pos = take_tag(buf, pos)
-        if field == RESOURCE_OF:  # the same tag as SCOPE_OF
-            own, own_stop = take_len(buf, pos)
-            pos = own_stop
-        elif field == SCHEMA_URL:
-            schema_url, schema_url_stop = take_len(buf, pos)
-            pos = schema_url_stop
-        else:
-            pos = pass_field(buf, pos, field)
-    return own, own_stop, schema_url, schema_url_stop
-
-
-@part
 def fill_scope_metrics(
     buf: Any, pos: int, end: int, resource: int, received: int, verdicts: Any, seen: int, out: Any, plan: Any
 ) -> Any:
@@ -184,34 +164,10 @@ def fill_metric(
     out[at + METRIC_SCOPE_ID * column] = scope
     out[at + METRIC_START * column] = pos
     out[at + METRIC_STOP * column] = end
-    name, name_stop, description, description_stop, unit, unit_stop = 0, 0, 0, 0, 0, 0
-    kind, data, data_stop = 0, 0, 0
-    metadata: Any = np.uint64(0)
-    metadata_count = 0
-    while pos < end:
-        field, pos = take_tag(buf, pos)
-        if field == f.METRIC_NAME:
-            name, name_stop = take_len(buf, pos)
-            pos = name_stop
-        elif field == f.METRIC_DESCRIPTION:
-            description, description_stop = take_len(buf, pos)
-            pos = description_stop
-        elif field == f.METRIC_UNIT:
-            unit, unit_stop = take_len(buf, pos)
-            pos = unit_stop
-        elif field == f.METRIC_METADATA:
-            start, pos = take_len(buf, pos)
-            metadata += attribute_hash(buf, start, pos)
-            metadata_count += 1
-        elif counted.is_data(field):
-            kind = field >> 3
-            data, data_stop = take_len(buf, pos)
-            pos = data_stop
-        else:
-            pos = pass_field(buf, pos, field)
-    temporality, is_monotonic = 0, 0
-    if kind == f.SUM or kind == f.HISTOGRAM or kind == f.EXPONENTIAL_HISTOGRAM:
-        temporality, is_monotonic = data_properties(buf, data, data_stop, kind)
+    name, name_stop, description, description_stop, unit, unit_stop, kind, data, data_stop, metadata, metadata_count = (
+        locate_metric(buf, pos, end)
+    )
+    temporality, is_monotonic = data_properties(buf, data, data_stop, kind)
     out[at + METRIC_TYPE * column] = kind
     out[at + METRIC_TEMPORALITY * column] = temporality
     out[at + METRIC_IS_MONOTONIC * column] = is_monotonic
@@ -234,23 +190,6 @@ def fill_metric(
         metadata,
     )
     return fill_points(buf, data, data_stop, kind, row, identity, received, verdicts, seen, out, plan)
-
-
-@part
-def data_properties(buf: Any, pos: int, end: int, kind: int) -> Any:
-    """(aggregation_temporality, is_monotonic) of the Sum, Histogram or ExponentialHistogram in [pos, end)."""
-    temporality, is_monotonic = 0, 0
-    while pos < end:
-        field, pos = take_tag(buf, pos)
-        if field == f.DATA_TEMPORALITY:
-            value, pos = take_varint(buf, pos)
-            temporality = low32_signed(value)
-        elif field == f.SUM_IS_MONOTONIC and kind == f.SUM:
-            value, pos = take_varint(buf, pos)
-            is_monotonic = 1 if value != 0 else 0
-        else:
-            pos = pass_field(buf, pos, field)
-    return temporality, is_monotonic
 
 
 @part

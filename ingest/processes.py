@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sonde.ingest import series_limits
 from sonde.ingest.addresses import Address, CannotListen, bind
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.door import warm_scan
@@ -86,6 +87,8 @@ class ReceiverProcesses:
     def start(self) -> None:
         """CannotListen, or RuntimeError, where a receiver can't start; none is left running then."""
         warm_scan()  # compiled once here, the kernels are loaded from numba's cache there
+        if series_limits.bounds_of(self._config):
+            series_limits.warm()
         try:
             self._children = [self._launch() for _ in range(self._config.receivers)]
             for child in self._children:

@@ -18,6 +18,7 @@ from sonde.ingest.http_receiver import OtlpHttp
 from sonde.ingest.http_server import HttpServer
 from sonde.ingest.limits import Limits
 from sonde.ingest.remote_write_receiver import RemoteWriteHttp
+from sonde.ingest.series_limits import SeriesLimits
 from sonde.ingest.signals import Signal
 from sonde.ingest.space import SpaceLimits
 from sonde.ingest.spool import SpoolWriter
@@ -42,6 +43,7 @@ def open_door(config: IngestConfig, limits: Mapping[Signal, Limits], spool: Spoo
         spool,
         Authenticator.from_config(config),
         limits,
+        SeriesLimits.from_config(config),
         max_request_bytes=config.max_request_bytes,
         max_in_flight_bytes=config.max_in_flight_bytes,
         max_in_flight_requests=config.max_in_flight_requests,

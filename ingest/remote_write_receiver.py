@@ -21,7 +21,8 @@ from sonde.ingest.http_server import Exchange, Headers, Response
 from sonde.ingest.limits import Limits
 from sonde.ingest.remote_write import Transcoder, Version
 from sonde.ingest.remote_write_verdicts import Written, kept
-from sonde.ingest.scan import Scan, scan
+from sonde.ingest.scan import Body, Scan, scan
+from sonde.ingest.series_limits import Kept
 from sonde.ingest.signals import Signal
 from sonde.ingest.snappy import decompress_block
 
@@ -64,7 +65,7 @@ class RemoteWriteHttp:
 class Prepared(NamedTuple):
     """A request that may go to the spool."""
 
-    body: bytes
+    body: Body
     found: Scan
     received_unix_nano: int
     written: Written
@@ -106,17 +107,20 @@ class Write(Export):
         return await self._door.on_worker(self.prepare, body)
 
     def prepare(self, body: bytes | memoryview) -> Prepared:
-        """Decompress, transcode, scan. Runs on any thread."""
+        """Decompress, transcode, scan, hold to the bounds on series. Runs on any thread."""
+        tenant = self._visit.tenant
         assert self._version is not None
-        assert self._visit.tenant is not None
+        assert tenant is not None
         limits: Limits = self._door.limits[Signal.METRICS]
         plain = decompress_block(body, self._door.max_request_bytes)
-        made = self._transcoder.transcode(self._version, self._visit.tenant, plain, limits.max_buckets)
+        made = self._transcoder.transcode(self._version, tenant, plain, limits.max_buckets)
         received = time.time_ns()
-        found = scan(Signal.METRICS, made.body, limits, received)
+        body, found, over = Kept(made.body, scan(Signal.METRICS, made.body, limits, received), None)
+        if self._door.series_limits is not None:
+            body, found, over = self._door.series_limits.apply(tenant, body, found, limits, received)
         counts = tuple(a + b for a, b in zip(found.rejected, made.refusals.counts, strict=True))
         whole = replace(found, records=found.records + made.refusals.records, rejected=counts)
-        return Prepared(made.body, whole, received, kept(made, found, limits, received))
+        return Prepared(body, whole, received, kept(made, found, over, limits, received))
 
     def _refusal(self, error: Exception) -> Response:
         self._log_fault(error)

@@ -14,6 +14,7 @@ from sonde.ingest.remote_write_refusals import Refusals, SeriesRefused
 from sonde.ingest.scan import WHAT_TO_DO, Scan, walk
 from sonde.ingest.signals import Signal
 from sonde.ingest.tally import NO_REASON
+from sonde.storage.columns import U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,9 @@ class Written:
     refused: str = ""
 
 
-def kept(made: Transcoded, found: Scan, limits: Limits, received_unix_nano: int) -> Written:
-    """What is written of `made`, of which `found` is the scan; what the scan refused is added to its refusals."""
+def kept(made: Transcoded, found: Scan, over: U8 | None, limits: Limits, received_unix_nano: int) -> Written:
+    """What is written of `made`, of which `found` was kept, but not the points that are of series too many, where `over` is not
+    0; what was refused is added to its refusals."""
     if not found.rejected_total:
         return Written(made.samples, made.histograms, made.exemplars, explain(made.refusals))
     verdicts = np.zeros(found.records, np.uint8)
@@ -39,6 +41,8 @@ def kept(made: Transcoded, found: Scan, limits: Limits, received_unix_nano: int)
         limits,
         verdicts,
     )
+    if over is not None:
+        verdicts[over != 0] = Reason.TOO_MANY_SERIES
     samples = histograms = exemplars = 0
     for (metric, point, is_histogram), verdict in zip(points_of(made.body), verdicts.tolist(), strict=True):
         if verdict != NO_REASON:
@@ -49,14 +53,16 @@ def kept(made: Transcoded, found: Scan, limits: Limits, received_unix_nano: int)
             histograms += 1
         elif point.WhichOneof("value") or point.flags:
             samples += 1
-    return Written(samples, histograms, exemplars, explain(made.refusals))
+    return Written(samples, histograms, exemplars, explain(made.refusals, found.too_many_series))
 
 
-def explain(refusals: Refusals) -> str:
+def explain(refusals: Refusals, too_many_series: str = "") -> str:
     """The text of a partial success; empty where it is none."""
     if not refusals:
         return ""
-    return f"{refusals.records} samples were refused and are not to be sent again; every other was kept.\n{refusals.explain()}"
+    head = f"{refusals.records} samples were refused and are not to be sent again; every other was kept."
+    series = [f"{Reason.TOO_MANY_SERIES.label}: {too_many_series}."] if too_many_series else []
+    return "\n".join([head, *series, refusals.explain()])
 
 
 def judged(reason: Reason) -> SeriesRefused:

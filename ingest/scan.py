@@ -58,6 +58,7 @@ WHAT_TO_DO = {
     Reason.INVALID_EXEMPLAR: "an exemplar's trace_id or span_id is of the wrong length",
     Reason.INVALID_LABELS: "labels that name no series",
     Reason.INVALID_HISTOGRAM: "a native histogram that contradicts itself",
+    Reason.TOO_MANY_SERIES: "of more series than allowed (settings max_series, max_series_per_metric)",
 }
 
 
@@ -72,6 +73,10 @@ class Scan:
     counts: bytes = b""
     room: int = 0
     """Bytes that its columns will take (room.py)."""
+    repeated: bool = False
+    """Whether singular messages repeat in it, so that it means what `merged` makes of it."""
+    too_many_series: str = ""
+    """Which series are too many, where records were refused for that (series_limits.py)."""
 
     @property
     def rejected_total(self) -> int:
@@ -85,37 +90,41 @@ class Scan:
 def scan(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> Scan:
     """Check one request. Malformed, with the byte offset and what stands there, where it is not one; TooLarge where its columns
     would take too much memory."""
-    tally, counts = survey(signal, body, limits, received_unix_nano)
+    tally, counts, repeated = survey(signal, body, limits, received_unix_nano)
     rejected = tally[t.REJECTED : t.REJECTED + len(Reason)]
     first = int(tally[t.FIRST_REJECTED])
-    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), first, counts, room_of(tally))
+    return Scan(int(tally[t.SEEN]), tuple(rejected.tolist()), first, counts, room_of(tally), repeated)
 
 
 def explain(found: Scan, signal: Signal) -> str:
     """The sentence of a partial success: how many records were refused and why. Empty where none were."""
     reasons = [
-        f"{count} {reason.label} ({WHAT_TO_DO[reason]})"
+        f"{count} {reason.label} ({what_to_do(found, reason)})"
         for reason, count in zip(Reason, found.rejected, strict=True)
         if count
     ]
     if not reasons:
         return ""
+    first = f"; the first at byte {found.first_rejected}" if found.first_rejected >= 0 else ""
     return (
-        f"refused {found.rejected_total} of {found.records} {signal.record}s: {'; '.join(reasons)}; "
-        f"the first at byte {found.first_rejected}. {'The others were' if found.accepted else 'None was'} kept. "
-        "Sending the refused ones again won't help."
+        f"refused {found.rejected_total} of {found.records} {signal.record}s: {'; '.join(reasons)}{first}. "
+        f"{'The others were' if found.accepted else 'None was'} kept. Sending the refused ones again won't help."
     )
 
 
-def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> tuple[I64, bytes]:
-    """The tally of one body, and its `counts`; where singular messages repeat in it, the tally of what it means once they are
-    merged, and no counts."""
+def what_to_do(found: Scan, reason: Reason) -> str:
+    return found.too_many_series if reason is Reason.TOO_MANY_SERIES else WHAT_TO_DO[reason]
+
+
+def survey(signal: Signal, body: Body, limits: Limits, received_unix_nano: int) -> tuple[I64, bytes, bool]:
+    """The tally of one body, its `counts`, and whether singular messages repeat in it: then it is the tally of what it means once
+    they are merged, and there are no counts."""
     tally = walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits)
     check_room(tally)  # before objects are made of it
     if not tally[t.REPEATED]:
-        return tally, counts_of(signal, tally)
+        return tally, counts_of(signal, tally), False
     body = merged(signal, body)
-    return walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits), b""
+    return walk(signal, np.frombuffer(body, np.uint8), [len(body)], [received_unix_nano], limits), b"", True
 
 
 def walk(
