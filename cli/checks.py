@@ -284,6 +284,9 @@ def check_ledger(config: IngestConfig) -> Iterator[Finding]:
     ledger = read_ledger(config.spool_path)
     total = ledger.total
     what = f"{total.received.records:,} records received, {total.stored.records:,} stored, {total.pending.records:,} pending"
+    if refused := {reason: count.records for reason, count in total.rejected.items() if count.records}:
+        reasons = ", ".join(f"{reason} {records:,}" for reason, records in sorted(refused.items()))
+        what += f", {sum(refused.values()):,} rejected ({reasons})"
     if ledger.balanced:
         yield Finding("ledger", Level.OK, f"balanced: {what}")
     else:

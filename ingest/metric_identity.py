@@ -16,6 +16,10 @@ from sonde.ingest.scan_metrics import is_data
 from sonde.ingest.scan_resource import RESOURCE_OF, SCHEMA_URL
 from sonde.ingest.wire import low32_signed, pass_field, take_len, take_tag, take_varint
 
+POINT_SERIES, POINT_NAME = range(2)
+POINT_WORDS = 2
+"""Words that tell of a point: its series_id, and the hash of its metric's name."""
+
 
 @part
 def locate_dimension(buf: Any, pos: int, end: int) -> Any:

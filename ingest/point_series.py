@@ -22,15 +22,18 @@ from sonde.ingest.fingerprint import (
     text_hash,
 )
 from sonde.ingest.kernel import kernel, out_of_line, part, pointer
-from sonde.ingest.metric_identity import data_properties, locate_dimension, locate_metric
+from sonde.ingest.metric_identity import (
+    POINT_NAME,
+    POINT_SERIES,
+    POINT_WORDS,
+    data_properties,
+    locate_dimension,
+    locate_metric,
+)
 from sonde.ingest.scan_resource import RESOURCE_ATTRIBUTES
 from sonde.ingest.series import attributes_tag
 from sonde.ingest.wire import pass_field, take_len, take_tag
 from sonde.storage.columns import U8, U64
-
-POINT_SERIES, POINT_NAME = range(2)
-POINT_WORDS = 2
-"""Words that tell of a point: its series_id, and the hash of its metric's name."""
 
 LABEL_NAME, LABEL_KEY, LABEL_VALUE, LABEL_START, LABEL_LENGTH, LABEL_WHOSE = range(6)
 LABEL_WORDS = 6

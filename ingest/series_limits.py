@@ -21,8 +21,9 @@ import numpy as np
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.label_values import NAMED, LabelValues, Metric
 from sonde.ingest.limits import Limits, Reason
+from sonde.ingest.metric_identity import POINT_NAME
 from sonde.ingest.point_cut import without_points
-from sonde.ingest.point_series import POINT_NAME, labels_of_metrics, read_only, series_of_points
+from sonde.ingest.point_series import labels_of_metrics, read_only, series_of_points
 from sonde.ingest.scan import Body, Scan, merged, scan, walk
 from sonde.ingest.series_file import SeriesBounds, SeriesFiles, TenantSeries
 from sonde.ingest.series_table import OVER_METRIC

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sonde.ingest.fingerprint import mix
 from sonde.ingest.kernel import inline, kernel, pointer
-from sonde.ingest.point_series import POINT_NAME, POINT_SERIES, POINT_WORDS
+from sonde.ingest.metric_identity import POINT_NAME, POINT_SERIES, POINT_WORDS
 from sonde.ingest.tally import NO_REASON
 from sonde.storage.columns import U8, U64
 

@@ -14,6 +14,7 @@ import pytest
 from running import sonde
 from sonde.cli.checks import Level, Setup, check_clock, check_ledger, check_segments, check_spool, is_held
 from sonde.ingest.config import IngestConfig
+from sonde.ingest.limits import Reason
 from sonde.ingest.ownership import Ownership
 from sonde.ingest.quarantine import set_aside
 from sonde.ingest.signals import Signal
@@ -135,6 +136,17 @@ def test_the_ledger_of_a_waiting_spool_balances(spool: Path) -> None:
     (finding,) = check_ledger(IngestConfig(spool=str(spool)))
     assert finding.level == Level.OK
     assert "1 pending" in finding.what
+
+
+def test_the_ledger_tells_what_was_refused_and_why(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path)
+    refused = [0] * len(Reason)
+    refused[Reason.TOO_OLD], refused[Reason.TOO_MANY_SERIES] = 2, 1_000
+    writer.append("default", Signal.METRICS, b"x", received_unix_nano=1, records=1, rejected=refused).result(60)
+    writer.close()
+    (finding,) = check_ledger(IngestConfig(spool=str(tmp_path)))
+    assert finding.level == Level.OK
+    assert finding.what.endswith(", 1,002 rejected (too_many_series 1,000, too_old 2)")
 
 
 def test_a_clock_that_was_set_back_shows_in_the_spool(spool: Path) -> None:

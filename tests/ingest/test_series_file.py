@@ -1,4 +1,4 @@
-"""Which series are too many: the table, shared by processes, against a dict; what a crash, a full disk or a stranger leaves behind."""
+"""Which series are too many: the table, shared by processes, against a dict; what a crash or a full disk leaves behind."""
 
 from __future__ import annotations
 
