@@ -32,7 +32,7 @@ from sonde.ingest.metric_identity import (
 )
 from sonde.ingest.scan_resource import RESOURCE_ATTRIBUTES
 from sonde.ingest.series import attributes_tag
-from sonde.ingest.wire import pass_field, take_len, take_tag
+from sonde.ingest.wire import FIXED64, pass_field, take_len, take_tag
 from sonde.storage.columns import U8, U64
 
 LABEL_NAME, LABEL_KEY, LABEL_VALUE, LABEL_START, LABEL_LENGTH, LABEL_WHOSE = range(6)
@@ -161,6 +161,8 @@ def point_attributes(buf: Any, pos: int, end: int, attributes: int) -> Any:
         if field == attributes:
             start, pos = take_len(buf, pos)
             hashed += attribute_hash(buf, start, pos)
+        elif field & 7 == FIXED64:  # as most others are
+            pos += 8
         else:
             pos = pass_field(buf, pos, field)
     return hashed

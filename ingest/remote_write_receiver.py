@@ -115,12 +115,13 @@ class Write(Export):
         plain = decompress_block(body, self._door.max_request_bytes)
         made = self._transcoder.transcode(self._version, tenant, plain, limits.max_buckets)
         received = time.time_ns()
-        body, found, over = Kept(made.body, scan(Signal.METRICS, made.body, limits, received), None)
+        passed = Kept(made.body, scan(Signal.METRICS, made.body, limits, received), None)
         if self._door.series_limits is not None:
-            body, found, over = self._door.series_limits.apply(tenant, body, found, limits, received)
+            passed = self._door.series_limits.apply(tenant, made.body, passed.found, limits, received)
+        found = passed.found
         counts = tuple(a + b for a, b in zip(found.rejected, made.refusals.counts, strict=True))
         whole = replace(found, records=found.records + made.refusals.records, rejected=counts)
-        return Prepared(body, whole, received, kept(made, found, over, limits, received))
+        return Prepared(passed.body, whole, received, kept(made, found, passed.over, limits, received))
 
     def _refusal(self, error: Exception) -> Response:
         self._log_fault(error)
