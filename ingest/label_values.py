@@ -39,6 +39,9 @@ class Metric:
     values: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     keys: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     texts: dict[int, str] = field(default_factory=dict)
+    widest: str = ""
+    """The label with most values, or those where several have as many: `attribute user_id (1,234 values)`. Empty where there is
+    no label."""
 
     @property
     def full(self) -> bool:
@@ -54,9 +57,9 @@ class Metric:
             if key not in self.texts:
                 whose = "resource attribute" if row[LABEL_WHOSE] else "attribute"
                 self.texts[key] = f"{whose} {text_at(buffer, row[LABEL_START], row[LABEL_LENGTH])}"
+        self.widest = self._widest()
 
-    def widest(self) -> str:
-        """The label with most values, or those where several have as many: `attribute user_id (1,234 values)`."""
+    def _widest(self) -> str:
         keys, counts = np.unique(self.keys, return_counts=True)
         if not len(keys):
             return ""
@@ -77,18 +80,18 @@ class LabelValues:
 
     def learn(self, tenant: str, buffer: U8, names: U64, now: int) -> dict[int, Metric]:
         """What is known, with the request in `buffer`, of the metrics whose names have these hashes."""
-        found = labels_of_metrics(buffer, names, MOST_LABELS)
-        metrics: dict[int, Metric] = {}
-        for name, start, length in found.names.tolist():
-            metric = self._metrics.pop((tenant, name), None)
-            if metric is None or abs(now - metric.since) > self._window_seconds:
-                metric = Metric(text_at(buffer, start, length), now)
-            if not metric.full:
+        metrics = {name: self._metrics.pop((tenant, name), None) for name in names.tolist()}
+        fresh = {name: each for name, each in metrics.items() if each and abs(now - each.since) <= self._window_seconds}
+        wanted = [name for name in metrics if name not in fresh or not fresh[name].full]
+        if wanted:
+            found = labels_of_metrics(buffer, np.array(wanted, np.uint64), MOST_LABELS)
+            for name, start, length in found.names.tolist():
+                metric = fresh.setdefault(name, Metric(text_at(buffer, start, length), now))
                 metric.learn(buffer, found.labels[found.labels[:, LABEL_NAME] == np.uint64(name)])
-            self._metrics[(tenant, name)] = metrics[name] = metric
+        self._metrics.update(((tenant, name), metric) for name, metric in fresh.items())
         while len(self._metrics) > MOST_METRICS:
             del self._metrics[next(iter(self._metrics))]
-        return metrics
+        return fresh
 
 
 def text_at(buffer: U8, start: int, length: int) -> str:

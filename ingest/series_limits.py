@@ -103,7 +103,7 @@ class SeriesLimits:
         return "; ".join(sentences)
 
     def _too_many(self, tenant: str, metric: Metric, reason: int) -> str:
-        bounds, widest = self._bounds, metric.widest()
+        bounds, widest = self._bounds, metric.widest
         within = f"within {bounds.window_seconds} s, as many as it may"
         if reason == OVER_METRIC:
             what = f"metric {metric.name} has {bounds.of_metric:,} series {within} (setting max_series_per_metric)"

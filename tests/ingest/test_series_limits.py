@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from sonde.ingest.series_file import SeriesBounds
 from sonde.ingest.series_limits import MOST_SERIES, Kept, SeriesLimits
 from sonde.ingest.signals import Signal
 from sonde.ingest.tally import SEEN
+from sonde.ingest.writer import Writer
+from sonde.storage.store import Store
 
 from benchmarks.payload import attribute
 
@@ -233,6 +236,28 @@ def test_receiver_processes_count_together(tmp_path: Path) -> None:
     bodies = [bytes(contents.body(frame)) for contents in segments for frame in contents.frames]
     assert sorted(users_in(bodies)) == list(range(10))
     assert read_ledger(tmp_path).total.rejected["too_many_series"].records == 30
+
+
+def test_the_ledger_closes_over_a_crash_and_the_store_has_what_was_kept(tmp_path: Path, store: Store) -> None:
+    """What a crash leaves is a copy of the folder, taken while the receiver is at work."""
+    with running(tmp_path / "spool", max_series_per_metric=10, segment_age_seconds=3600.0) as up:
+        over_http(up, gauge(range(30)))
+        over_http(up, gauge(range(10, 30)))
+        over_http(up, gauge(range(5, 15)) + gauge(range(3), name="logouts"))
+        shutil.copytree(tmp_path / "spool", tmp_path / "crashed")
+    before = read_ledger(tmp_path / "crashed")
+    assert before.balanced
+    assert (before.total.received, before.total.pending) == (Count(3, 63), Count(2, 18))
+    writer = Writer(tmp_path / "crashed", store)
+    writer.start()
+    assert writer.stop(drain_seconds=PATIENCE)
+    after = read_ledger(tmp_path / "crashed")
+    assert after.balanced
+    assert (after.total.received, after.total.stored, after.total.quarantined) == (Count(3, 63), Count(2, 18), Count())
+    assert after.total.rejected == before.total.rejected == {"too_many_series": Count(1, 45)}
+    assert store.rows("SELECT count() AS n, uniqExact(series_id) AS series FROM points_number") == [
+        {"n": 18, "series": 13}
+    ]
 
 
 # -------------------------------------------------------------------- remote write
