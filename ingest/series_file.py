@@ -32,8 +32,8 @@ from sonde.storage.columns import U8, U64
 FORMAT = int.from_bytes(b"series\x00\x01", "little")
 SERIES = ".series"
 NEW = ".new"
-MOST_TENANTS = 256
-"""Whose tables a process has open; of the others only the files stay."""
+MOST_TENANTS = 128
+"""Whose tables a process has open, with two descriptors each; of the others only the files stay."""
 _log = logging.getLogger(__name__)
 
 
@@ -113,12 +113,18 @@ class TenantSeries:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if not self._table.words[s.REPLACED]:
                 return
-            if self._path is not None and _still_names(
-                self._path, descriptor
-            ):  # who wanted to replace it died before it did
+            if self._is_in_force(descriptor):  # who wanted to replace it died before it did
                 self._table.words[s.REPLACED] = 0
                 return
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             self._table = self._find()
+
+    def _is_in_force(self, descriptor: int) -> bool:
+        """Whether the path still names this file."""
+        try:
+            return self._path is not None and os.path.samestat(self._path.stat(), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
 
     def _renew(self, now: int, window: int) -> None:
         """Replace the table, whose lock is held, by one without what is stale and with room for as much again."""
@@ -132,7 +138,10 @@ class TenantSeries:
         if new.descriptor is not None and path is not None and self._path is not None:
             fcntl.flock(new.descriptor, fcntl.LOCK_EX)
             old.words[s.REPLACED] = 1
-            os.replace(path, self._path)
+            try:
+                os.replace(path, self._path)
+            except OSError as error:
+                self._warn(error)
         self._table = new
         if old.descriptor is not None:
             fcntl.flock(old.descriptor, fcntl.LOCK_UN)
@@ -195,15 +204,19 @@ class SeriesFiles:
             self._tenants[tenant] = series
             return series
 
-    def remove_old(self, seconds: float) -> None:
-        """Remove the files in which nothing changed for so long, of tenants that send no more."""
+    def remove_old(self, seconds: int) -> None:
+        """Remove the files in which nothing was noted for so long: of tenants that send no more, and of processes that died."""
+        now = int(time.time())
         with contextlib.suppress(OSError), locked(self._path):
             for path in (*self._path.glob(f"*{SERIES}"), *self._path.glob(f"*{NEW}")):
-                if path.stat().st_mtime < time.time() - seconds and (table := map_table(path)) is not None:
-                    assert table.descriptor is not None
-                    fcntl.flock(table.descriptor, fcntl.LOCK_EX)
+                if path.stat().st_mtime > now - seconds or (table := map_table(path)) is None:
+                    continue
+                assert table.descriptor is not None
+                fcntl.flock(table.descriptor, fcntl.LOCK_EX)
+                if not s.count_fresh(table.words, table.slots, now, seconds):  # on tmpfs the file's time tells nothing
                     table.words[s.REPLACED] = 1  # who has it open looks again
                     path.unlink()
+                fcntl.flock(table.descriptor, fcntl.LOCK_UN)
 
 
 def slots_for(pairs: int) -> int:
@@ -251,10 +264,3 @@ def locked(folder: Path) -> Iterator[None]:
     with open(folder / "lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _still_names(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

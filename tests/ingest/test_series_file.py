@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -224,6 +225,14 @@ def test_who_died_while_replacing_a_table_blocks_nobody(path: Path) -> None:
     assert judge(one, of(A, 2), bounds) == [OVER_METRIC]
 
 
+def test_a_folder_that_somebody_removed_harms_nobody(path: Path) -> None:
+    one, bounds = TenantSeries(path), SeriesBounds(0, 2_000, HOUR)
+    assert judge(one, of(A, 1), bounds) == [0]
+    shutil.rmtree(path.parent)
+    assert judge(one, of(A, *range(2_001)), bounds) == [0] * 2_000 + [OVER_METRIC]
+    assert judge(TenantSeries(path), of(A, 3_000), bounds) == [0]
+
+
 def test_without_room_on_the_disk_each_counts_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bounds = SeriesBounds(0, 2_000, HOUR)
     shared = TenantSeries(path)
@@ -254,14 +263,21 @@ def test_tenants_are_independent_and_their_number_of_open_tables_bounded(
 
 
 def test_files_of_tenants_that_send_no_more_are_removed(tmp_path: Path) -> None:
-    files, bounds = SeriesFiles(tmp_path), SeriesBounds(1, 0, HOUR)
-    for name in ("gone", "here"):
-        assert judge(files.of(name), of(A, 1), bounds) == [0]
+    files, bounds, now = SeriesFiles(tmp_path), SeriesBounds(1, 0, HOUR), int(time.time())
+    for name in ("gone", "here", "young"):
+        assert judge(files.of(name), of(A, 1), bounds, now if name == "here" else now - 3 * HOUR) == [0]
     gone, stranger = tmp_path / "gone.series", tmp_path / "stranger.series"
     stranger.write_text("mine")
-    for path in (gone, stranger):
-        os.utime(path, (time.time() - 10 * HOUR,) * 2)
+    (tmp_path / "gone.77.new").write_bytes(gone.read_bytes())
+    for path in tmp_path.iterdir():
+        if path.name != "young.series":
+            os.utime(path, (now - 10 * HOUR,) * 2)
     files.remove_old(2 * HOUR)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["here.series", "lock", "stranger.series"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "here.series",
+        "lock",
+        "stranger.series",
+        "young.series",
+    ]
     assert judge(files.of("gone"), of(A, 2), bounds) == [0]  # who had it open looked again
     assert gone.exists()
