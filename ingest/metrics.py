@@ -45,6 +45,7 @@ from sonde.ingest.series import (
     POINT_STOP,
     SeriesOfBatch,
 )
+from sonde.ingest.symbols import symbol
 from sonde.ingest.tally import ACCEPTED, NO_REASON, RESOURCES, SCOPES
 from sonde.ingest.wire import pass_field, take_len, take_tag
 from sonde.storage.columns import I64, U8
@@ -52,7 +53,7 @@ from sonde.storage.columns import I64, U8
 
 def decode_metrics(buffer: U8, ends: I64, received: I64, tally: I64, verdicts: U8, length: int) -> Decoded:
     """The data points that `verdicts` keeps of the requests in `buffer`; the arguments are those of `decode_traces`."""
-    symbols = kinds_total(tally, counted.FILTERED_ATTRIBUTES)
+    symbols = kinds_total(tally, counted.FILTERED_ATTRIBUTES) + int(tally[counted.METRICS])
     found = Regions(shapes(tally), buffer, length, symbols=symbols)
     fill_metrics(buffer, ends, received, verdicts, found.out, found.plan)
     found.check()
@@ -189,7 +190,8 @@ def fill_metric(
         is_monotonic,
         metadata,
     )
-    return fill_points(buf, data, data_stop, kind, row, identity, received, verdicts, seen, out, plan)
+    named = symbol(buf, name, name_stop, out, plan)
+    return fill_points(buf, data, data_stop, kind, row, named, identity, received, verdicts, seen, out, plan)
 
 
 @part
@@ -199,6 +201,7 @@ def fill_points(
     end: int,
     kind: int,
     metric: int,
+    named: int,
     identity: int,
     received: int,
     verdicts: Any,
@@ -208,7 +211,7 @@ def fill_points(
 ) -> Any:
     """Fill the rows of the points in the Gauge, Sum, Histogram, ExponentialHistogram or Summary (`kind`) in [pos, end).
 
-    `metric`: the row of their Metric, `identity` its fingerprint. The next point's number.
+    `metric`: the row of their Metric, `named` the symbol of its name, `identity` its fingerprint. The next point's number.
     """
     region = region_of(kind)
     exemplars, exemplar_column = plan[p.EXEMPLARS], plan[CAPACITY + p.EXEMPLARS]
@@ -233,6 +236,7 @@ def fill_points(
             attributes = p.decode_summary_point(buf, start, pos, received, at, column, out, plan)
         series = np.int64(series_id(identity, attributes))
         out[at + p.SERIES_ID * column] = series
+        out[at + p.NAME * column] = named
         for exemplar in range(exemplars + first_exemplar, exemplars + filled(plan, p.EXEMPLARS)):
             out[exemplar + p.SERIES_ID * exemplar_column] = series
             out[exemplar + p.POINT_TIME * exemplar_column] = out[at + p.TIME * column]

@@ -37,6 +37,7 @@ def sent(found: Regions, region: int, column: int) -> Nullables:
 def head_columns(found: Regions, region: int) -> Block:
     """The columns every points table begins with."""
     return {
+        "metric": found.interned(region, p.NAME),
         "series_id": found.unsigned(region, p.SERIES_ID),
         "time": found.signed(region, p.TIME),
         "time_source": found.narrow(region, p.TIME_SOURCE, "u1"),

@@ -25,45 +25,46 @@ POINTS, METRICS, RESOURCE_RANGES, SCOPE_RANGES = range(FILTERED + SMALL_MAPS, FI
 
 # Columns of the points tables.
 SERIES_ID = 0
-TIME = 1
-TIME_SOURCE = 2
-START_TIME = 3
-FLAGS = 4
+NAME = 1
+TIME = 2
+TIME_SOURCE = 3
+START_TIME = 4
+FLAGS = 5
 
-VALUE = 5
-VALUE_REMAINDER = 6
-VALUE_TYPE = 7
-NUMBER_COLUMNS = 8
+VALUE = 6
+VALUE_REMAINDER = 7
+VALUE_TYPE = 8
+NUMBER_COLUMNS = 9
 
-COUNT = 5
-SUM = 6
-SUM_SENT = 7
-MIN = 8
-MIN_SENT = 9
-MAX = 10
-MAX_SENT = 11
-BUCKET_COUNTS_END = 12
-EXPLICIT_BOUNDS_END = 13
-HISTOGRAM_COLUMNS = 14
+COUNT = 6
+SUM = 7
+SUM_SENT = 8
+MIN = 9
+MIN_SENT = 10
+MAX = 11
+MAX_SENT = 12
+BUCKET_COUNTS_END = 13
+EXPLICIT_BOUNDS_END = 14
+HISTOGRAM_COLUMNS = 15
 
-SCALE = 12
-ZERO_COUNT = 13
-ZERO_THRESHOLD = 14
-POSITIVE_OFFSET = 15
-POSITIVE_END = 16
-NEGATIVE_OFFSET = 17
-NEGATIVE_END = 18
-EXPONENTIAL_COLUMNS = 19
+SCALE = 13
+ZERO_COUNT = 14
+ZERO_THRESHOLD = 15
+POSITIVE_OFFSET = 16
+POSITIVE_END = 17
+NEGATIVE_OFFSET = 18
+NEGATIVE_END = 19
+EXPONENTIAL_COLUMNS = 20
 
-QUANTILES_END = 7
-SUMMARY_COLUMNS = 8
+QUANTILES_END = 8
+SUMMARY_COLUMNS = 9
 
 QUANTILE_COLUMNS = 2
 
-# Columns of EXEMPLARS.
+# Columns of EXEMPLARS, but for those that it has in common with numbers.
 POINT_TIME = 1
 EXEMPLAR_TIME = 2
-FILTERED_END = 8
+FILTERED_END = 9
 EXEMPLAR_SPAN_ID = FILTERED_END + SMALL_MAPS
 EXEMPLAR_TRACE_ID = EXEMPLAR_SPAN_ID + 1
 EXEMPLAR_COLUMNS = EXEMPLAR_TRACE_ID + 2
@@ -116,7 +117,7 @@ def put_sent(out: Any, at: int, column: int, which: int, bits: int) -> Any:
 
 @inline
 def put_head(out: Any, at: int, column: int, time: int, start_time: int, flags: int, received: int) -> Any:
-    """The columns every points table begins with, but for SERIES_ID."""
+    """The columns every points table begins with, but for SERIES_ID and NAME."""
     out[at + START_TIME * column] = start_time
     out[at + FLAGS * column] = low32(flags)
     if time != 0:

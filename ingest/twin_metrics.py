@@ -145,6 +145,7 @@ def add_metric(
                 **attribute_row("attributes", point.attributes),
             }
         row = {
+            "metric": metric.name.encode(),
             "series_id": series_id,
             "time": point.time_unix_nano or received,
             "time_source": 0 if point.time_unix_nano else 2,

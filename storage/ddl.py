@@ -12,7 +12,7 @@ it runs in double braces:
 | `{{database}}`              | `` `db` ``             | `` `db` ``                                                       |
 
 On a cluster every table `x` is `x_local` on each shard and a Distributed table `x` over them, created by the statement
-`{{distributed x key}}`, which is nothing on one server.
+`{{distributed x key}}`, which is nothing on one server; `{{undistributed x}}` drops that one again.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ def render(template: str, database: str, cluster: str | None) -> str:
         if kind == "distributed":
             name, _, key = rest.partition(" ")
             return distributed(name, key, database, cluster) if cluster else ""
+        if kind == "undistributed":
+            return f"DROP TABLE IF EXISTS {identifier(database)}.{identifier(rest)} ON CLUSTER {identifier(cluster)} SYNC" if cluster else ""
         raise ValueError(f"no placeholder is called {match[0]}")
 
     return PLACEHOLDER.sub(place, template).strip()

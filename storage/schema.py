@@ -306,7 +306,8 @@ SERIES = Table(
 )
 
 START_TIME = Column("start_time", TIME, "start_time_unix_nano; its 64 bits as sent, 0 where unset", "Delta(8), ZSTD(1)")
-POINT_HEAD = (TENANT, SERIES_ID, ROW_TIME, TIME_SOURCE, START_TIME)
+METRIC = Column("metric", LC, "metric name as sent: `name` of its series")
+POINT_HEAD = (TENANT, METRIC, SERIES_ID, ROW_TIME, TIME_SOURCE, START_TIME)
 FLAGS = Column("flags", "UInt32", "DataPointFlags; bit 0: no recorded value")
 VALUE = (
     Column(
@@ -330,7 +331,8 @@ def points_table(name: str, comment: str, columns: tuple[Column, ...]) -> Table:
         name,
         comment,
         (*POINT_HEAD, *columns),
-        order_by=("tenant", "series_id", "time"),
+        # An hour of a metric lies together: what is asked of a metric reads the hours asked for, whatever its number of series.
+        order_by=("tenant", "metric", "toStartOfHour(time)", "series_id", "time"),
         sharding_key="series_id",
         settings=BY_DAY,
         partition_by="toDate(time)",

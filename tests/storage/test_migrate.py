@@ -48,7 +48,8 @@ def test_migrations_are_applied_once(empty_store: Store) -> None:
     assert said == first
     assert first[:2] == ["migration 0001 schema", "migration 0002 metrics"]
     assert migrate(empty_store, retention=KEPT) == []
-    assert [row["number"] for row in empty_store.rows("SELECT number FROM schema_migrations ORDER BY number")] == [1, 2]
+    kept = [row["number"] for row in empty_store.rows("SELECT number FROM schema_migrations ORDER BY number")]
+    assert kept == [migration.number for migration in declared()]
 
 
 def test_a_migration_cut_off_in_the_middle_is_finished(empty_store: Store) -> None:
@@ -59,10 +60,53 @@ def test_a_migration_cut_off_in_the_middle_is_finished(empty_store: Store) -> No
     assert verify(empty_store, retention=KEPT) == []
 
 
+def points_of_two_metrics(store: Store) -> None:
+    """What the first two migrations made, with points in it."""
+    for migration in declared()[:2]:
+        for template in (migrations.BOOKKEEPING, *migration.templates):
+            migrations.run(store, template, None)
+        migrations.remember(store, migration, None)
+    for number, name in enumerate(("up", "load")):
+        store.command(f"INSERT INTO series (tenant, series_id, name) SELECT 'a', {number}, '{name}'")
+    time = "toDateTime64('2026-05-01 00:00:00', 9, 'UTC') + toIntervalHour(number * 7)"
+    store.command(
+        f"INSERT INTO points_number (tenant, series_id, time, value) SELECT 'a', number % 3, {time}, number FROM numbers(30)"
+    )
+    store.command(
+        "INSERT INTO points_histogram (tenant, series_id, time, sum, bucket_counts) SELECT 'a', 1, now64(9), NULL, [3, 4]"
+    )
+
+
+POINTS_NOW = "SELECT metric, series_id, value FROM points_number ORDER BY value"
+
+
+def test_points_of_an_older_version_are_kept_with_the_names_of_their_metrics(empty_store: Store) -> None:
+    points_of_two_metrics(empty_store)
+    migrate(empty_store, retention=Retention(0, 0, 0))
+    names = ("up", "load", "")  # no series is known of the third
+    wanted = [{"metric": names[n % 3], "series_id": n % 3, "value": float(n)} for n in range(30)]
+    assert empty_store.rows(POINTS_NOW) == wanted
+    rows = empty_store.rows("SELECT metric, sum, bucket_counts FROM points_histogram")
+    assert rows == [{"metric": "load", "sum": None, "bucket_counts": [3, 4]}]
+    assert verify(empty_store, retention=Retention(0, 0, 0)) == []
+
+
+def test_points_are_neither_lost_nor_doubled_where_their_migration_is_cut_off(empty_store: Store) -> None:
+    points_of_two_metrics(empty_store)
+    before = empty_store.rows("SELECT value FROM points_number ORDER BY value")
+    for migration in declared()[2:5]:
+        for end in range(1, len(migration.templates) + 1):
+            for template in migration.templates[:end]:
+                migrations.run(empty_store, template, None)
+        migrations.remember(empty_store, migration, None)
+    assert pending(empty_store) == declared()[5:]
+    assert empty_store.rows("SELECT value FROM points_number ORDER BY value") == before
+
+
 def test_a_dry_run_tells_the_sql_and_changes_nothing(empty_store: Store) -> None:
     planned = migrate(empty_store, retention=KEPT, dry_run=True)
-    created = [statement for statement in planned if statement.startswith("CREATE")]
-    assert sorted(created) == sorted(create_statements(empty_store.database))
+    created = {statement.split("(")[0] for statement in planned if statement.startswith("CREATE")}
+    assert created >= {statement.split("(")[0] for statement in create_statements(empty_store.database)}
     assert [statement for statement in planned if "ALTER" in statement] == []
     assert empty_store.rows(SHAPE) == []
     migrate(empty_store, retention=KEPT)
