@@ -239,6 +239,7 @@ def fill_points(
         out[at + p.NAME * column] = named
         for exemplar in range(exemplars + first_exemplar, exemplars + filled(plan, p.EXEMPLARS)):
             out[exemplar + p.SERIES_ID * exemplar_column] = series
+            out[exemplar + p.NAME * exemplar_column] = named
             out[exemplar + p.POINT_TIME * exemplar_column] = out[at + p.TIME * column]
             out[exemplar + p.START_TIME * exemplar_column] = out[at + p.START_TIME * column]
         point, point_column = next_row(plan, p.POINTS)

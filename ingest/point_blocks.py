@@ -117,6 +117,7 @@ def summary_columns(found: Regions) -> Block:
 def exemplar_columns(found: Regions) -> Block:
     region = p.EXEMPLARS
     return {
+        "metric": found.interned(region, p.NAME),
         "series_id": found.unsigned(region, p.SERIES_ID),
         "point_time": found.signed(region, p.POINT_TIME),
         "start_time": found.signed(region, p.START_TIME),

@@ -214,6 +214,7 @@ POINT_COLUMNS: dict[str, Any] = {
 
 def exemplar_row(exemplar: pb.Exemplar, point: Row) -> Row:
     return {
+        "metric": point["metric"],
         "series_id": point["series_id"],
         "point_time": point["time"],
         "start_time": point["start_time"],

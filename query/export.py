@@ -158,11 +158,12 @@ def points(reader: Reader, table: str, range: TimeRange, service: str | None) ->
     where, params = filters.join([filters.between(range), of_service(service)])
     sql = f"""
         SELECT
-          {select_list(schema.table(table))}
+          {select_list(schema.table(table))},
+          toStartOfHour(time) AS hour
         FROM {table}
         WHERE tenant = {{tenant:String}}
           AND {where}
-        ORDER BY tenant, series_id, time, start_time
+        ORDER BY tenant, metric, hour, series_id, time, start_time
     """
     return batches(reader, sql, params)
 
@@ -177,11 +178,12 @@ def exemplars(reader: Reader, range: TimeRange, types: tuple[int, ...], service:
     )
     sql = f"""
         SELECT
-          {select_list(schema.EXEMPLARS)}
+          {select_list(schema.EXEMPLARS)},
+          toStartOfHour(point_time) AS hour
         FROM exemplars
         WHERE tenant = {{tenant:String}}
           AND {where}
-        ORDER BY tenant, series_id, point_time, start_time
+        ORDER BY tenant, metric, hour, series_id, point_time, start_time
     """
     for batch in batches(reader, sql, params):
         yield from batch
@@ -197,18 +199,19 @@ def of_service(service: str | None) -> Filter | None:
 
 
 class Attacher:
-    """Gives points their exemplars. Both come in the order of (series_id, time, start_time) and are read once, side by
-    side, so any number of them takes no memory. Of points equal in all three (which OTLP forbids) the first gets them."""
+    """Gives points their exemplars. Both come in the order of (metric, hour, series_id, time, start_time), which is how they lie
+    in the store, and are read once, side by side, so any number of them takes no memory. Of points equal in all of these
+    (which OTLP forbids) the first gets them."""
 
     def __init__(self, exemplars: Iterator[Row]) -> None:
         self._exemplars = exemplars
         self._next: Row | None = next(exemplars, None)
 
     def exemplars_of(self, point: Row) -> list[Row]:
-        key = (point["series_id"], point["time"], point["start_time"])
+        key = (point["metric"], point["hour"], point["series_id"], point["time"], point["start_time"])
         found: list[Row] = []
         while self._next is not None:
-            own = (self._next["series_id"], self._next["point_time"], self._next["start_time"])
+            own = tuple(self._next[name] for name in ("metric", "hour", "series_id", "point_time", "start_time"))
             if own > key:
                 break
             if own == key:

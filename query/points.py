@@ -154,9 +154,10 @@ def series_filter(asked: PointParameters, reader: Reader) -> Filter:
             "Points of which series?",
             hint="Give series_id (from /api/series), or name, service, type or attr.",
         )
-    matching = f"series_id IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
-    where, params = filters.join([named, Filter(matching, params) if params else None])
-    return Filter(where, params)
+    where, params = filters.join([named, Filter(where, params)])
+    # By metric too, for that is how points lie.
+    matching = f"(metric, series_id) IN (SELECT name, series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
+    return Filter(matching, params)
 
 
 def read_table(
@@ -214,11 +215,13 @@ def exemplars_of(reader: Reader, rows: Sequence[Row]) -> dict[tuple[int, int, in
           {select_list(schema.EXEMPLARS)}
         FROM exemplars
         WHERE tenant = {{tenant:String}}
+          AND metric IN {{metrics:Array(String)}}
           AND series_id IN {{series_ids:Array(UInt64)}}
           AND {where}
         ORDER BY series_id, point_time, start_time, time
     """
     found: dict[tuple[int, int, int], list[Exemplar]] = {}
+    params |= {"metrics": sorted({row["metric"] for row in rows})}
     for row in reader.rows(sql, {**params, "series_ids": sorted({row["series_id"] for row in rows})}):
         found.setdefault((row["series_id"], row["point_time"], row["start_time"]), []).append(exemplar_of(row))
     return found

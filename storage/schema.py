@@ -384,6 +384,7 @@ EXEMPLARS = Table(
     "One row an exemplar; it belongs to the point of the same series_id, point_time and start_time.",
     (
         TENANT,
+        METRIC,
         SERIES_ID,
         Column("point_time", TIME, "`time` of the point it belongs to", "Delta(8), ZSTD(1)"),
         START_TIME,
@@ -393,7 +394,7 @@ EXEMPLARS = Table(
         SPAN_ID,
         *small_attribute_columns("filtered_attributes", "filtered attributes"),
     ),
-    order_by=("tenant", "series_id", "point_time"),
+    order_by=("tenant", "metric", "toStartOfHour(point_time)", "series_id", "point_time"),
     sharding_key="series_id",
     settings=BY_DAY,
     partition_by="toDate(point_time)",

@@ -94,12 +94,14 @@ def sample_times(reader: Reader, ids: NDArray[np.uint64], window: Window) -> tup
     points = "\n            UNION ALL ".join(
         f"""SELECT series_id, toUnixTimestamp64Milli(time) AS ms
             FROM {table}
-            PREWHERE tenant = {{tenant:String}} AND series_id IN (SELECT series_id FROM chosen) AND {between}"""
+            PREWHERE tenant = {{tenant:String}}
+              AND (metric, series_id) IN (SELECT name, series_id FROM chosen)
+              AND {between}"""
         for table in POINT_TABLES
     )
     sql = f"""
         WITH chosen AS (
-            SELECT series_id, any(resource_id) AS resource
+            SELECT series_id, any(name) AS name, any(resource_id) AS resource
             FROM series
             WHERE tenant = {{tenant:String}}
               AND {chosen}

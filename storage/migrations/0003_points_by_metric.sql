@@ -128,3 +128,35 @@ FROM {{view points_summary}} AS points
 GLOBAL ANY LEFT JOIN (SELECT tenant, series_id, name FROM {{view series}}) AS series USING (tenant, series_id)
 SETTINGS max_partitions_per_insert_block = 0, distributed_foreground_insert = 1
 ;
+CREATE TABLE IF NOT EXISTS {{table exemplars_by_metric}}{{on_cluster}}
+(
+    `tenant` LowCardinality(String) COMMENT 'whose data this is',
+    `metric` LowCardinality(String) COMMENT 'metric name as sent: `name` of its series',
+    `series_id` UInt64 COMMENT 'fingerprint of resource, scope, metric and attributes: see `series`',
+    `point_time` DateTime64(9, 'UTC') COMMENT '`time` of the point it belongs to' CODEC(Delta(8), ZSTD(1)),
+    `start_time` DateTime64(9, 'UTC') COMMENT 'start_time_unix_nano; its 64 bits as sent, 0 where unset' CODEC(Delta(8), ZSTD(1)),
+    `time` DateTime64(9, 'UTC') COMMENT 'time_unix_nano of the exemplar; its 64 bits as sent' CODEC(Delta(8), ZSTD(1)),
+    `value` Float64 COMMENT 'the double as sent (NaN bits kept), or the int as the nearest double' CODEC(Delta(8), ZSTD(3)),
+    `value_remainder` Int64 COMMENT 'an int\'s difference to `value`, mod 2^64: 0 but beyond 2^53' CODEC(ZSTD(1)),
+    `value_type` UInt8 COMMENT '0 none, 1 double, 2 int',
+    `trace_id` FixedString(16) COMMENT 'W3C trace id, 16 bytes; all zero where the record has none',
+    `span_id` FixedString(8) COMMENT 'W3C span id, 8 bytes; all zero where the record has none',
+    `filtered_attributes_string` Map(LowCardinality(String), String) COMMENT 'filtered attributes with string values',
+    `filtered_attributes_json` Map(LowCardinality(String), String) COMMENT 'filtered attributes of any other kind, as JSON text'
+)
+ENGINE = {{engine MergeTree exemplars_by_metric}}
+PARTITION BY toDate(point_time)
+ORDER BY (tenant, metric, toStartOfHour(point_time), series_id, point_time)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_bytes_for_wide_part = 41943040, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+COMMENT 'One row an exemplar; it belongs to the point of the same series_id, point_time and start_time.'
+;
+{{distributed exemplars_by_metric series_id}}
+;
+TRUNCATE TABLE {{table exemplars_by_metric}}{{on_cluster}}
+;
+INSERT INTO {{view exemplars_by_metric}} (tenant, metric, series_id, point_time, start_time, time, value, value_remainder, value_type, trace_id, span_id, filtered_attributes_string, filtered_attributes_json)
+SELECT points.tenant, series.name, points.series_id, points.point_time, points.start_time, points.time, points.value, points.value_remainder, points.value_type, points.trace_id, points.span_id, points.filtered_attributes_string, points.filtered_attributes_json
+FROM {{view exemplars}} AS points
+GLOBAL ANY LEFT JOIN (SELECT tenant, series_id, name FROM {{view series}}) AS series USING (tenant, series_id)
+SETTINGS max_partitions_per_insert_block = 0, distributed_foreground_insert = 1
+;

@@ -15,3 +15,7 @@ DROP TABLE IF EXISTS {{table points_exponential_histogram}}{{on_cluster}} SYNC
 ;
 DROP TABLE IF EXISTS {{table points_summary}}{{on_cluster}} SYNC
 ;
+{{undistributed exemplars}}
+;
+DROP TABLE IF EXISTS {{table exemplars}}{{on_cluster}} SYNC
+;

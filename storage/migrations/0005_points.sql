@@ -23,3 +23,9 @@ RENAME TABLE IF EXISTS {{table points_summary_by_metric}} TO {{table points_summ
 ;
 {{distributed points_summary series_id}}
 ;
+{{undistributed exemplars_by_metric}}
+;
+RENAME TABLE IF EXISTS {{table exemplars_by_metric}} TO {{table exemplars}}{{on_cluster}}
+;
+{{distributed exemplars series_id}}
+;
