@@ -44,6 +44,9 @@ class QueryConfig:
     )
     promql_max_points: int = setting(11_000, "points in each series of a range query's answer")
     promql_max_body: int = setting(1_048_576, "bytes of a form that is posted to the Prometheus API")
+    promql_held_series: int = setting(
+        500_000, "series whose labels are kept in memory for PromQL, of all tenants together: some 300 bytes each"
+    )
     promql_lookback_seconds: float = setting(
         300.0, "how old the last sample of a series may be to count as its present value, unless a query says"
     )

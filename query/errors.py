@@ -135,6 +135,7 @@ LIMITS_BY_CLICKHOUSE_CODE = {
     307: ("query_max_rows_read", "read more than allowed"),
     396: ("query_max_rows_read", "read more rows than allowed"),
 }
+TOO_MANY_ROWS = 396
 CANNOT_COMPILE_REGEXP = 427
 _RE2_COMPLAINT = re.compile(r"cannot compile re2: (?P<pattern>.*), error: (?P<why>.*?)\. Look at", re.DOTALL)
 

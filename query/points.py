@@ -156,7 +156,9 @@ def series_filter(asked: PointParameters, reader: Reader) -> Filter:
         )
     where, params = filters.join([named, Filter(where, params)])
     # By metric too, for that is how points lie.
-    matching = f"(metric, series_id) IN (SELECT name, series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
+    matching = (
+        f"(metric, series_id) IN (SELECT name, series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
+    )
     return Filter(matching, params)
 
 

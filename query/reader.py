@@ -14,6 +14,7 @@ from sonde.storage.native_blocks import NativeBlock
 from sonde.storage.schema import Column, Table
 
 if TYPE_CHECKING:
+    from sonde.query.prometheus.held import HeldSeries, TenantSeries
     from sonde.storage.store import Store
 
 Row = dict[str, Any]
@@ -47,12 +48,28 @@ class Reader:
     `TooHeavy`. Blocking: call it on a worker thread.
     """
 
-    def __init__(self, store: Store, tenant: str, config: QueryConfig, gate: Gate, exports: Gate) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        config: QueryConfig,
+        gate: Gate,
+        exports: Gate,
+        held: HeldSeries | None = None,
+    ) -> None:
         self.tenant = tenant
         self.config = config
         self._store = store
         self._gate = gate
         self._exports = exports
+        self._held = held
+        self._held_now: TenantSeries | None = None
+
+    def held_series(self) -> TenantSeries | None:
+        """The tenant's series that are in memory, as they were when this reader first asked; None where none can be."""
+        if self._held is not None and self._held_now is None:
+            self._held_now = self._held.of(self)
+        return self._held_now
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Frame:
         with self._gate.entered():

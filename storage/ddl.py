@@ -93,7 +93,7 @@ def render(template: str, database: str, cluster: str | None) -> str:
             name, _, key = rest.partition(" ")
             return distributed(name, key, database, cluster) if cluster else ""
         if kind == "undistributed":
-            return f"DROP TABLE IF EXISTS {identifier(database)}.{identifier(rest)} ON CLUSTER {identifier(cluster)} SYNC" if cluster else ""
+            return undistributed(rest, database, cluster) if cluster else ""
         raise ValueError(f"no placeholder is called {match[0]}")
 
     return PLACEHOLDER.sub(place, template).strip()
@@ -117,3 +117,7 @@ def distributed(table: str, key: str, database: str, cluster: str) -> str:
         f"AS {table_name(table, database, cluster)}\n"
         f"ENGINE = Distributed({literal(cluster)}, {literal(database)}, {literal(table + '_local')}, {key})"
     )
+
+
+def undistributed(table: str, database: str, cluster: str) -> str:
+    return f"DROP TABLE IF EXISTS {identifier(database)}.{identifier(table)} ON CLUSTER {identifier(cluster)} SYNC"

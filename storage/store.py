@@ -279,7 +279,9 @@ def nothing(
 
 def settings_clause(settings: Mapping[str, Any]) -> str:
     """What stands behind a SELECT; empty for none."""
-    return f"\nSETTINGS {', '.join(f'{name} = {literal(value)}' for name, value in settings.items())}" if settings else ""
+    return (
+        f"\nSETTINGS {', '.join(f'{name} = {literal(value)}' for name, value in settings.items())}" if settings else ""
+    )
 
 
 def bound(parameters: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from sonde.query.prometheus.metrics import (
     SUMMARY,
     TARGET_INFO,
     Metric,
+    Names,
     Part,
     View,
     accepted,
@@ -77,7 +78,7 @@ def label_values(
 
 def metric_names(reader: Reader, matcher_sets: MatcherSets, start_ms: int) -> list[str]:
     """The names of series that conditions on the name alone accept, in order: no series is looked at."""
-    metrics = all_metrics(reader, seen_since(start_ms))
+    metrics = Names.of(all_metrics(reader, seen_since(start_ms)))
     found = {each.series_name for matchers in matcher_sets for each in wanted(metrics, matchers)}
     if any(target_info.matching(reader, matchers, start_ms) for matchers in matcher_sets):
         found.add(TARGET_INFO)

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sonde.query import filters
 from sonde.query.filters import Filter
 from sonde.query.prometheus import names
@@ -136,32 +137,58 @@ def metric_of(row: dict[str, Any]) -> Metric:
     )
 
 
-def wanted(metrics: Iterable[Metric], matchers: Sequence[Matcher]) -> list[Wanted]:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the parts of some metrics are called."""
+
+    metrics: list[Metric]
+    """With several descriptions, several times."""
+    parts: list[tuple[Metric, Part]]
+    """n, of each metric once."""
+    translated: NDArray[Any]
+    """(n,) of str"""
+    original: NDArray[Any]
+
+    @classmethod
+    def of(cls, metrics: Iterable[Metric]) -> Names:
+        known = list(metrics)
+        parts = [(metric, part) for metric in dict.fromkeys(known) for part in metric.parts]
+        translated, original = (
+            texts_of([metric.series_name(part, view) for metric, part in parts])
+            for view in (View.TRANSLATED, View.ORIGINAL)
+        )
+        return cls(known, parts, translated, original)
+
+
+def wanted(known: Names, matchers: Sequence[Matcher]) -> list[Wanted]:
     """Which parts of which metrics the conditions on the name mean, each in one view."""
     on_name = [matcher for matcher in matchers if matcher.name == NAME]
-    candidates = [(metric, part) for metric in dict.fromkeys(metrics) for part in metric.parts]
-    translated = accepted([metric.series_name(part, View.TRANSLATED) for metric, part in candidates], on_name)
+    translated = fitting(known.translated, on_name)
     if not any(matcher.op is MatchOp.EQUAL for matcher in on_name):
-        return [
-            Wanted(metric, part, View.TRANSLATED)
-            for (metric, part), yes in zip(candidates, translated, strict=True)
-            if yes
-        ]
-    original = accepted([metric.series_name(part, View.ORIGINAL) for metric, part in candidates], on_name)
+        return [Wanted(*known.parts[place], View.TRANSLATED) for place in np.flatnonzero(translated)]
+    original = fitting(known.original, on_name)
     asks_original = any(not names.is_plain_label(matcher.name) for matcher in matchers)
     found = []
-    for (metric, part), by_translated, by_original in zip(candidates, translated, original, strict=True):
-        if by_translated or by_original:
-            is_original = by_original and (not by_translated or asks_original)
-            found.append(Wanted(metric, part, View.ORIGINAL if is_original else View.TRANSLATED))
+    for place in np.flatnonzero(translated | original):
+        is_original = original[place] and (not translated[place] or asks_original)
+        found.append(Wanted(*known.parts[place], View.ORIGINAL if is_original else View.TRANSLATED))
     return found
 
 
 def accepted(texts: Sequence[str], matchers: Iterable[Matcher]) -> list[bool]:
     """Which texts every matcher accepts."""
+    return [bool(each) for each in fitting(texts_of(texts), matchers)]
+
+
+def texts_of(texts: Sequence[str]) -> NDArray[Any]:
     values = np.empty(len(texts), object)
     values[:] = texts
-    yes = np.ones(len(texts), bool)
+    return values
+
+
+def fitting(values: NDArray[Any], matchers: Iterable[Matcher]) -> NDArray[np.bool_]:
+    """(n,) which values every matcher accepts."""
+    yes = np.ones(len(values), bool)
     for matcher in matchers:
         yes &= matched_values(values, matcher)
-    return [bool(each) for each in yes]
+    return yes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sonde.query import filters
-from sonde.query.errors import clickhouse_code
+from sonde.query.errors import TOO_MANY_ROWS, clickhouse_code
 from sonde.query.filters import Filter
 from sonde.query.prometheus import kernels
 from sonde.query.prometheus.resources import MOST_IN_TEXT
@@ -26,7 +26,6 @@ Ints = NDArray[np.int64]
 STALE = windows.STALE.view(np.float64)
 """Prometheus' stale marker."""
 NANO = 1_000_000
-TOO_MANY_ROWS = 396
 FEW_LEFT_OUT = 1.3
 """Reading a third more rows costs less than looking each of them up among the ids."""
 HEAD = ("series_id", "time AS nano", "start_time AS start_nano")
@@ -95,7 +94,8 @@ class Chosen:
 
         The ids too, unless they are a good part of all that the condition holds for.
         """
-        if FEW_LEFT_OUT * len(self.ids) >= self.breadth:
+        count = len(self.ids)
+        if FEW_LEFT_OUT * count >= self.breadth or (count > MOST_IN_TEXT and 4 * count > self.breadth):
             return [(self.condition, self.breadth)]
         parts = [self.ids[begin : begin + MOST_IN_TEXT] for begin in range(0, len(self.ids), MOST_IN_TEXT)]
         return [

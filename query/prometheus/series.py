@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sonde.query import filters
+from sonde.query.errors import TOO_MANY_ROWS, clickhouse_code
 from sonde.query.filters import Filter
 from sonde.query.prometheus import conditions, resources
 from sonde.query.prometheus.attribute_text import double_text, json_attribute_text
@@ -17,9 +18,11 @@ from sonde.query.prometheus.names import label_name
 from sonde.query.promql.labels import LabelColumn, LabelTable, values_of
 from sonde.query.promql.syntax import Matcher
 from sonde.query.reader import Reader
+from sonde.storage.errors import StoreRefused
 from sonde.storage.native_blocks import Dictionary, ListColumn, NativeBlock, whole
 
 Codes = NDArray[np.int64]
+Ids = NDArray[np.uint64]
 DAY_NANO = 86_400_000_000_000
 LATE_DAYS = 3
 """`last_seen` is a time of receipt, kept to a day; a point may be a day ahead of it."""
@@ -57,6 +60,8 @@ class StoredSeries:
     resource_ids: NDArray[np.uint64]
     scope_ids: NDArray[np.uint64]
     attributes: Attributes
+    last_seen: NDArray[np.int64]
+    """ns; see `seen_since`."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,11 +71,29 @@ def find_series(
     reader: Reader, wanted: Sequence[Wanted], matchers: Sequence[Matcher], since_ms: int
 ) -> tuple[StoredSeries, Filter]:
     """The series of those metrics which the matchers may accept (`conditions.py`), seen since then; and that they are these
-    as a condition over a table's `series_id`."""
-    where, params = filters.join([named(wanted), *conditions.candidates(matchers), seen_since(since_ms)])
+    as a condition over a points table."""
+    names = named(wanted)
+    where, params = filters.join([names, *conditions.candidates(matchers), seen_since(since_ms)])
+    among = f"series_id IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
+    if names is not None:
+        among = f"metric IN {{names:Array(String)}} AND {among}"
+    return read_series(reader, where, params), Filter(among, params)
+
+
+def read_named(reader: Reader, names: Sequence[str], most: int) -> StoredSeries | None:
+    """All series of the metrics with these names; None where there are more than `most`."""
+    try:
+        return read_series(reader, "name IN {names:Array(String)}", {"names": list(names)}, most_rows=most)
+    except StoreRefused as error:
+        if clickhouse_code(error) == TOO_MANY_ROWS:
+            return None
+        raise
+
+
+def read_series(reader: Reader, where: str, params: dict[str, Any], *, most_rows: int = 0) -> StoredSeries:
     sql = f"""
         SELECT
-          series_id, resource_id, scope_id, name, unit, type, temporality, is_monotonic,
+          series_id, resource_id, scope_id, name, unit, type, temporality, is_monotonic, last_seen,
           CAST(metadata_string['prometheus.type'], 'LowCardinality(String)') AS prometheus_type,
           CAST(metadata_string['prometheus.counts'], 'LowCardinality(String)') AS prometheus_counts,
           {PLAIN_KEYS} AS plain_keys,
@@ -83,9 +106,8 @@ def find_series(
         WHERE tenant = {{tenant:String}}
           AND {where}
     """
-    block = whole(reader.blocks(sql, params))
-    among = f"series_id IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND {where})"
-    return stored_series(block) if block else NO_SERIES, Filter(among, params)
+    block = whole(reader.blocks(sql, params, most_rows=most_rows))
+    return stored_series(block) if block else NO_SERIES
 
 
 def named(wanted: Sequence[Wanted]) -> Filter | None:
@@ -95,17 +117,24 @@ def named(wanted: Sequence[Wanted]) -> Filter | None:
 
 def seen_since(since_ms: int) -> Filter:
     """Series that may have points since then. Not also those seen before the end: points can be older than their receipt."""
-    since = max(0, since_ms * 1_000_000 - LATE_DAYS * DAY_NANO)
-    return Filter("last_seen >= fromUnixTimestamp64Nano({seen_since:Int64}, 'UTC')", {"seen_since": since})
+    return Filter(
+        "last_seen >= fromUnixTimestamp64Nano({seen_since:Int64}, 'UTC')", {"seen_since": seen_from(since_ms)}
+    )
+
+
+def seen_from(since_ms: int) -> int:
+    """When, in ns, a series must have been seen at the earliest to have points since then."""
+    return max(0, since_ms * 1_000_000 - LATE_DAYS * DAY_NANO)
 
 
 def stored_series(block: NativeBlock) -> StoredSeries:
     """Rows of `series` as they are stored: one series may have several, which are equal but for when it was seen."""
-    ids, first = np.unique(block["series_id"], return_index=True)
+    ids, first, place = np.unique(block["series_id"], return_index=True, return_inverse=True)
     metrics, metric = identities(block, first)
-    return StoredSeries(
-        ids, metrics, metric, block["resource_id"][first], block["scope_id"][first], attributes_of(block, first)
-    )
+    origins = block["resource_id"][first], block["scope_id"][first]
+    last_seen = np.zeros(len(ids), np.int64)
+    np.maximum.at(last_seen, place, block["last_seen"])
+    return StoredSeries(ids, metrics, metric, *origins, attributes_of(block, first), last_seen)
 
 
 def identities(block: NativeBlock, first: Codes) -> tuple[list[Metric], Codes]:
@@ -248,6 +277,11 @@ class Origins:
             resources.read_scopes(reader, np.unique(series.scope_ids).tolist()),
         )
 
+    def complete(self, series: StoredSeries) -> bool:
+        """Whether the store had all of them: a series may be seen a moment before its resource."""
+        asked = set(series.resource_ids.tolist()), set(series.scope_ids.tolist())
+        return asked[0] <= self.resources.keys() and asked[1] <= self.scopes.keys()
+
     def columns(self, series: StoredSeries) -> list[tuple[str, LabelColumn]]:
         """The labels that come from them, where any series has them."""
         nothing = resources.Resource("", "", {})
@@ -267,4 +301,6 @@ def by_id(ids: NDArray[np.uint64], text: Callable[[int], str]) -> LabelColumn:
 
 NO_IDS = np.empty(0, np.uint64)
 NO_CODES = np.empty(0, np.int64)
-NO_SERIES = StoredSeries(NO_IDS, [], NO_CODES, NO_IDS, NO_IDS, Attributes(NO_CODES, NO_CODES, [], NO_CODES, [""]))
+NO_SERIES = StoredSeries(
+    NO_IDS, [], NO_CODES, NO_IDS, NO_IDS, Attributes(NO_CODES, NO_CODES, [], NO_CODES, [""]), NO_CODES
+)

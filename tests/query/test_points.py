@@ -29,6 +29,7 @@ SERIES = (
     series(EXPONENTIAL, b"size", 10, temporality=1),
     series(SUMMARY, b"latency", 11),
 )
+METRICS = {each["series_id"]: each["name"] for each in SERIES}
 
 
 def fill(store: Store) -> None:
@@ -38,7 +39,13 @@ def fill(store: Store) -> None:
     insert(store, "series", SERIES[0] | {"tenant": tenant, "last_seen": T0 + 90_000 * SECOND})
 
     def at(id: int, seconds: int, **values: Any) -> dict[str, Any]:
-        return {"tenant": tenant, "series_id": id, "time": T0 + seconds * SECOND, "start_time": T0 - 5} | values
+        return {
+            "tenant": tenant,
+            "metric": METRICS[id],
+            "series_id": id,
+            "time": T0 + seconds * SECOND,
+            "start_time": T0 - 5,
+        } | values
 
     insert(
         store,
@@ -68,10 +75,26 @@ def fill(store: Store) -> None:
         store,
         "exemplars",
         exemplar
-        | {"series_id": SUM, "point_time": T0, "time": T0 - 1, "trace_id": b"\x01" * 16, "span_id": b"\x02" * 8}
+        | {
+            "metric": METRICS[SUM],
+            "series_id": SUM,
+            "point_time": T0,
+            "time": T0 - 1,
+            "trace_id": b"\x01" * 16,
+            "span_id": b"\x02" * 8,
+        }
         | {"filtered_attributes_string": [(b"user", b"7")], "filtered_attributes_json": [(b"n", b"1")]},
-        exemplar | {"series_id": SUM, "point_time": T0 + 10 * SECOND, "time": 0, "value": 0.5, "value_type": 1},
-        exemplar | {"series_id": HISTOGRAM, "point_time": T0 + SECOND, "time": 3, "start_time": 0},
+        exemplar
+        | {
+            "metric": METRICS[SUM],
+            "series_id": SUM,
+            "point_time": T0 + 10 * SECOND,
+            "time": 0,
+            "value": 0.5,
+            "value_type": 1,
+        },
+        exemplar
+        | {"metric": METRICS[HISTOGRAM], "series_id": HISTOGRAM, "point_time": T0 + SECOND, "time": 3, "start_time": 0},
     )
 
 

@@ -31,6 +31,7 @@ SERIES = (
     series(DURATION, b"http.server.duration", 9, unit=b"s", temporality=2),
     series(SIZE, b"rpc.size", 10, unit=b"By", temporality=2),
 )
+METRICS = {each["series_id"]: each["name"] for each in SERIES}
 
 
 def fill(store: Store) -> None:
@@ -38,7 +39,8 @@ def fill(store: Store) -> None:
 
     def at(id: int, step: int, **values: Any) -> dict[str, Any]:
         time = T0 + step * STEP * SECOND
-        return {"tenant": TENANT.encode(), "series_id": id, "time": time, "start_time": T0 - STEP * SECOND} | values
+        head = {"tenant": TENANT.encode(), "metric": METRICS[id], "series_id": id}
+        return head | {"time": time, "start_time": T0 - STEP * SECOND} | values
 
     steps = range(STEPS)
     insert(
@@ -71,6 +73,7 @@ def fill(store: Store) -> None:
         "exemplars",
         {
             "tenant": TENANT.encode(),
+            "metric": METRICS[GETS],
             "series_id": GETS,
             "point_time": T0 + 60 * SECOND,
             "start_time": T0 - STEP * SECOND,
