@@ -162,17 +162,19 @@ class TenantSeries:
 def parts_now(reader: Reader) -> Parts:
     """The active parts of the tables in question; none where they can't be told."""
     sql = """
-        SELECT table, groupArray(name) AS names
+        SELECT table, name
         FROM system.parts
         WHERE database = currentDatabase()
           AND active
           AND table IN ('series', 'metrics')
-        GROUP BY table
     """
+    found: dict[str, set[str]] = {}
     try:
-        return {row["table"]: frozenset(row["names"]) for row in reader.rows(sql)}
+        for row in reader.rows(sql):
+            found.setdefault(row["table"], set()).add(row["name"])
     except StoreRefused:
         return {}
+    return {table: frozenset(names) for table, names in found.items()}
 
 
 def seen_in(reader: Reader, parts: list[str], names: list[str]) -> Iterator[tuple[str, tuple[Ids, NDArray[np.int64]]]]:
