@@ -15,6 +15,7 @@ from sonde.query.guard import Guard
 from sonde.query.parameters import TENANT_HEADER, ServiceParts
 from sonde.query.prometheus import api as prometheus
 from sonde.query.prometheus.held import HeldSeries
+from sonde.query.prometheus.held_points import HeldPoints
 from sonde.query.prometheus.running import Evaluations
 from sonde.query.reader import Gate
 from sonde.storage.store import Store
@@ -82,6 +83,7 @@ def create_app(
         questions=Gate(config.query_max_concurrent, config.query_max_seconds),
         exports=Gate(config.query_max_concurrent, 0),
         held=HeldSeries(config.promql_held_series),
+        held_points=HeldPoints(config.promql_held_points),
         evaluations=Evaluations(config.promql_max_concurrent, "promql_max_concurrent"),
         lookups=Evaluations(config.query_max_concurrent, "query_max_concurrent"),
     )

@@ -15,6 +15,7 @@ from sonde.query.cursor import Cursor, decode, digest
 from sonde.query.errors import InvalidParameter
 from sonde.query.filters import Filter
 from sonde.query.prometheus.held import HeldSeries
+from sonde.query.prometheus.held_points import HeldPoints
 from sonde.query.prometheus.running import Evaluations
 from sonde.query.reader import Gate, Reader
 from sonde.query.times import TIME_HINT, TimeRange, time_range
@@ -123,6 +124,7 @@ class ServiceParts:
     exports: Gate
     evaluations: Evaluations
     held: HeldSeries
+    held_points: HeldPoints
     lookups: Evaluations
     """What asks the store alone: it does not wait behind evaluations, which take longer."""
 
@@ -145,7 +147,7 @@ def reader_of(
         raise InvalidParameter(
             TENANT_HEADER, "A tenant is letters, digits, dots, dashes and underscores, up to 128 of them."
         )
-    return Reader(parts.store, tenant, parts.config, parts.questions, parts.exports, parts.held)
+    return Reader(parts.store, tenant, parts.config, parts.questions, parts.exports, parts.held, parts.held_points)
 
 
 AskedReader = Annotated[Reader, Depends(reader_of)]

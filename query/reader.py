@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sonde.query.config import QueryConfig
 from sonde.query.errors import Busy
+from sonde.query.parts import Parts, parts_now
 from sonde.storage.frame import Frame
 from sonde.storage.native_blocks import NativeBlock
 from sonde.storage.schema import Column, Table
 
 if TYPE_CHECKING:
     from sonde.query.prometheus.held import HeldSeries, TenantSeries
+    from sonde.query.prometheus.held_points import HeldPoints, TenantPoints
     from sonde.storage.store import Store
 
 Row = dict[str, Any]
@@ -56,6 +58,7 @@ class Reader:
         gate: Gate,
         exports: Gate,
         held: HeldSeries | None = None,
+        points: HeldPoints | None = None,
     ) -> None:
         self.tenant = tenant
         self.config = config
@@ -63,13 +66,25 @@ class Reader:
         self._gate = gate
         self._exports = exports
         self._held = held
+        self._points = points
         self._held_now: TenantSeries | None = None
+        self._parts: dict[str, Parts] | None = None
+
+    def parts(self) -> dict[str, Parts]:
+        """`parts_now`, when this reader first asked."""
+        if self._parts is None:
+            self._parts = parts_now(self)
+        return self._parts
 
     def held_series(self) -> TenantSeries | None:
         """The tenant's series that are in memory, as they were when this reader first asked; None where none can be."""
         if self._held is not None and self._held_now is None:
             self._held_now = self._held.of(self)
         return self._held_now
+
+    def held_points(self) -> TenantPoints | None:
+        """The tenant's points that are in memory; None where none are to be."""
+        return None if self._points is None else self._points.of(self.tenant)
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Frame:
         with self._gate.entered():

@@ -1,34 +1,29 @@
 """Series of metrics asked for lately, held in memory: finding them anew is most of what a small query takes.
 
 What is held is what the store has, at any moment: before each query the parts of the tables `series` and `metrics` are looked
-at, which is one cheap statement. A part never changes; of one that is new its rows are read, and a metric that got a series
-which is not held is read anew when it is next asked for. Merged parts hold nothing new (`covered`). Where the parts can't be
-told (a cluster, a user without `system.parts`) nothing is held.
+at (`parts.py`), which is one cheap statement. Of a part that is new its rows are read, and a metric that got a series which is
+not held is read anew when it is next asked for. Where the parts can't be told nothing is held.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query.parts import SeenParts, parts_now
 from sonde.query.prometheus.metrics import Names, View, all_metrics
 from sonde.query.prometheus.series import MOST_NAMES, Ids, Origins, StoredSeries, labels_of, read_named
 from sonde.query.promql.labels import LabelTable
 from sonde.query.reader import Reader
-from sonde.storage.errors import StoreRefused
 
-PART = re.compile(r"all_(\d+)_(\d+)_\d+")
-"""Name of a part of a table without partitions that no mutation has rewritten: its first and last block of rows."""
 MOST_TENANTS = 100
 """Whose series are held; those of the tenant that asked longest ago go first."""
-
-Parts = dict[str, frozenset[str]]
-"""Names of the active parts, by table."""
+WHOLE = "all"
+"""The one partition of these tables."""
 
 
 @dataclass(slots=True)
@@ -55,9 +50,10 @@ class HeldSeries:
 
     def of(self, reader: Reader) -> TenantSeries | None:
         """The reader's tenant as the store is now; None where that can't be told."""
-        parts = parts_now(reader)
-        if not parts.get("series"):
+        found = reader.parts()
+        if "series" not in found:
             return None
+        parts = {table: own.get(WHOLE, frozenset()) for table, own in found.items()}
         with self._lock:
             tenant = self._tenants.setdefault(reader.tenant, TenantSeries(self._most))
             self._tenants.move_to_end(reader.tenant)
@@ -82,8 +78,7 @@ class TenantSeries:
     def __init__(self, most_series: int) -> None:
         self._most = most_series
         self._lock = threading.RLock()
-        self._parts: Parts = {}
-        self._blocks: list[tuple[int, int]] = []
+        self._series, self._metrics = SeenParts(), SeenParts()
         self._names = Names.of([])
         self._held: OrderedDict[tuple[str, ...], Held] = OrderedDict()
         self._too_many: set[tuple[str, ...]] = set()
@@ -98,29 +93,21 @@ class TenantSeries:
         """Of all metrics of the tenant."""
         return self._names
 
-    def refresh(self, reader: Reader, parts: Parts) -> None:
-        """Bring what is held to what these parts have."""
+    def refresh(self, reader: Reader, parts: Mapping[str, frozenset[str]]) -> None:
+        """Bring what is held to what these parts of the tables have."""
         with self._lock:
-            if parts.get("metrics") != self._parts.get("metrics"):
+            if self._metrics.change(WHOLE, parts.get("metrics", frozenset())) != []:
                 self._names = Names.of(all_metrics(reader))
-            if parts["series"] != self._parts.get("series"):
-                self._see(reader, parts["series"])
-            self._parts = parts
-
-    def _see(self, reader: Reader, parts: frozenset[str]) -> None:
-        new = parts - self._parts.get("series", frozenset())
-        blocks = [(int(found[1]), int(found[2])) for part in new if (found := PART.fullmatch(part))]
-        if len(blocks) < len(new):
-            # Rows were deleted or changed: which ones a part's name does not tell.
-            self._held.clear()
-        elif self._held and any(not covered(block, self._blocks) for block in blocks):
-            self._add(reader, sorted(new))
-        self._blocks = joined(self._blocks + blocks)
+            new = self._series.change(WHOLE, parts["series"])
+            if new is None:
+                self._held.clear()
+            elif new and self._held:
+                self._add(reader, new)
 
     def _add(self, reader: Reader, parts: list[str]) -> None:
         """Of the metrics held, forget those that have a series in these parts which is not held."""
         seen = dict(seen_in(reader, parts, sorted({name for names in self._held for name in names})))
-        if not parts_now(reader).get("series", frozenset()).issuperset(parts):
+        if not parts_now(reader).get("series", {}).get(WHOLE, frozenset()).issuperset(parts):
             # Merged meanwhile, so not read.
             self._held.clear()
         for names in [names for names in self._held if not seen.keys().isdisjoint(names)]:
@@ -159,24 +146,6 @@ class TenantSeries:
         return gone
 
 
-def parts_now(reader: Reader) -> Parts:
-    """The active parts of the tables in question; none where they can't be told."""
-    sql = """
-        SELECT table, name
-        FROM system.parts
-        WHERE database = currentDatabase()
-          AND active
-          AND table IN ('series', 'metrics')
-    """
-    found: dict[str, set[str]] = {}
-    try:
-        for row in reader.rows(sql):
-            found.setdefault(row["table"], set()).add(row["name"])
-    except StoreRefused:
-        return {}
-    return {table: frozenset(names) for table, names in found.items()}
-
-
 def seen_in(reader: Reader, parts: list[str], names: list[str]) -> Iterator[tuple[str, tuple[Ids, NDArray[np.int64]]]]:
     """By metric: the series that these parts have of it, and when each was last seen, ns."""
     sql = """
@@ -189,18 +158,3 @@ def seen_in(reader: Reader, parts: list[str], names: list[str]) -> Iterator[tupl
     """
     for row in reader.rows(sql, {"parts": parts, "names": names}):
         yield row["name"], (np.array(row["ids"], np.uint64), np.array(row["seen"], np.int64))
-
-
-def covered(block: tuple[int, int], known: Iterable[tuple[int, int]]) -> bool:
-    return any(first <= block[0] and block[1] <= last for first, last in known)
-
-
-def joined(blocks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same numbers in as few intervals as can be, in order."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(blocks):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(last, found[-1][1]))
-        else:
-            found.append((first, last))
-    return found

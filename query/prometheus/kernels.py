@@ -74,12 +74,8 @@ def place_runs(
 
 
 @kernel
-def sort_points(times: Any, starts: Any, values: Any, offsets: Any, unit: Any) -> Any:
-    """Sorts the points of each series by time and makes units of `unit` nanoseconds of its times and starts (0 for less than 0).
-
-    Returns which points stay: all but those that another of the same series and time follows.
-    """
-    single = np.ones(times.size, np.bool_)
+def sort_rows(times: Any, starts: Any, values: Any, offsets: Any) -> None:
+    """Puts the rows of each series in the order of their times, stable."""
     for series in range(offsets.size - 1):
         begin, end = offsets[series], offsets[series + 1]
         for row in range(begin + 1, end):
@@ -89,6 +85,51 @@ def sort_points(times: Any, starts: Any, values: Any, offsets: Any, unit: Any) -
                 starts[begin:end] = starts[begin:end][index]
                 values[begin:end] = values[begin:end][index]
                 break
+
+
+@kernel
+def find_slices(held: Any, offsets: Any, times: Any, ids: Any, start: Any, stop: Any, first: Any, end: Any) -> None:
+    """Where the rows of each of `ids` that are in `[start, stop)` stand, `first` to `end`, among those of the series `held`.
+
+    Both are ascending; the rows of each series are by time.
+    """
+    at = 0
+    for series in range(ids.size):
+        while at < held.size and held[at] < ids[series]:
+            at += 1
+        if at == held.size:
+            break
+        if held[at] == ids[series]:
+            rows = times[offsets[at] : offsets[at + 1]]
+            first[series] = offsets[at] + np.searchsorted(rows, start)
+            end[series] = offsets[at] + np.searchsorted(rows, stop)
+
+
+@kernel
+def copy_slices(
+    first: Any, end: Any, nano: Any, start_nano: Any, value: Any, place: Any, times: Any, starts: Any, values: Any
+) -> None:
+    """Writes the rows `first` to `end` of each series to `place`, which moves on."""
+    for series in range(first.size):
+        at = place[series]
+        for row in range(first[series], end[series]):
+            times[at] = nano[row]
+            starts[at] = start_nano[row]
+            values[at] = value[row]
+            at += 1
+        place[series] = at
+
+
+@kernel
+def sort_points(times: Any, starts: Any, values: Any, offsets: Any, unit: Any) -> Any:
+    """Sorts the points of each series by time and makes units of `unit` nanoseconds of its times and starts (0 for less than 0).
+
+    Returns which points stay: all but those that another of the same series and time follows.
+    """
+    single = np.ones(times.size, np.bool_)
+    sort_rows(times, starts, values, offsets)
+    for series in range(offsets.size - 1):
+        begin, end = offsets[series], offsets[series + 1]
         for row in range(begin, end):
             times[row] //= unit
             starts[row] = max(starts[row] // unit, 0)

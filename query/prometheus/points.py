@@ -28,6 +28,7 @@ STALE = windows.STALE.view(np.float64)
 NANO = 1_000_000
 FEW_LEFT_OUT = 1.3
 """Reading a third more rows costs less than looking each of them up among the ids."""
+NUMBERS = "points_number"
 HEAD = ("series_id", "time AS nano", "start_time AS start_nano")
 IS_STALE = "bitTest(flags, 0)"
 STALE_VALUE = f"reinterpretAsFloat64({windows.STALE:#x})"
@@ -88,6 +89,8 @@ class Chosen:
     """Over `metric` and `series_id`: holds for all of `ids`, and for others."""
     breadth: int
     """For how many series it holds."""
+    metrics: tuple[str, ...] = ()
+    """Whose points the condition holds for, where it holds for all of theirs."""
 
     def statements(self) -> list[tuple[Filter, int]]:
         """Conditions that together hold for all ids, and for how many series each holds.
@@ -120,6 +123,11 @@ def fetch(
     where: str = "1",
 ) -> Points:
     """The points of the series in the window; `expressions` are `SQL AS name`, or names."""
+    if table == NUMBERS and len(expressions) == 1:
+        held = reader.held_points()
+        given = (reader, table, expressions[0], where, chosen, window, budget)
+        if held is not None and (found := held.fetch(*given)) is not None:
+            return found
     blocks = list(read(reader, table, expressions, chosen, window, budget, where))
     count = len(chosen.ids)
     counts = np.zeros(count, np.int64)
@@ -206,6 +214,11 @@ def placed(blocks: Sequence[Block], name: str, offsets: Ints) -> Points:
         # Arrays cut out of the answer lie at any address: copies are of one type to the compiler, and quicker to read.
         given = (columns[each].copy() for each in ("nano", "start_nano", name))
         kernels.place_runs(*runs, *given, place, times, starts, values)
+    return single_times(times, starts, values, offsets, name)
+
+
+def single_times(times: Ints, starts: Ints, values: Any, offsets: Ints, name: str) -> Points:
+    """Points, ns, of series that are in no order each: sorted, of a millisecond the last one. The arrays are written to."""
     single = kernels.sort_points(times, starts, values, offsets, NANO)
     if not single.all():
         times, starts, values = times[single], starts[single], values[single]

@@ -22,7 +22,7 @@ from sonde.query.prometheus.metrics import (
     all_metrics,
     wanted,
 )
-from sonde.query.prometheus.points import Chosen
+from sonde.query.prometheus.points import NUMBERS, Chosen
 from sonde.query.prometheus.series import Origins, StoredSeries, find_series, seen_from
 from sonde.query.promql.labels import NAME, LabelColumn, LabelTable, column_of
 from sonde.query.promql.regex import matched_rows
@@ -30,7 +30,6 @@ from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Bools
 from sonde.query.reader import Reader
 
-NUMBERS = "points_number"
 TABLES = {
     HISTOGRAM: "points_histogram",
     EXPONENTIAL_HISTOGRAM: "points_exponential_histogram",
@@ -83,7 +82,7 @@ def find_strands(reader: Reader, matchers: Sequence[Matcher], since_ms: int) -> 
                 chosen = np.flatnonzero(rows & of_kind[series.metric])
                 if len(chosen):
                     metrics = [series.metrics[index] for index in series.metric[chosen]]
-                    ids = Chosen(series.ids[chosen], found.condition, len(series))
+                    ids = Chosen(series.ids[chosen], found.condition, len(series), found.metrics)
                     yield Strand(part, table, is_delta, ids, named.take(chosen), metrics)
 
 
@@ -96,6 +95,8 @@ class Candidates:
     """(n,) which of them can have points since the time asked for."""
     condition: Filter
     """That a point is of one of them."""
+    metrics: tuple[str, ...] = ()
+    """Whose series these are, where they are all of theirs."""
 
     @property
     def series(self) -> StoredSeries:
@@ -109,7 +110,7 @@ def candidates(
     names = sorted({each.metric.name for each in asked})
     if held and (known := held.metrics(reader, names)):
         recent = known.series.last_seen >= seen_from(since_ms)
-        return Candidates(known, recent, Filter("metric IN {names:Array(String)}", {"names": names}))
+        return Candidates(known, recent, Filter("metric IN {names:Array(String)}", {"names": names}), tuple(names))
     series, condition = find_series(reader, asked, matchers, since_ms)
     found = Held(series, Origins.of(reader, series))
     return Candidates(found, np.ones(len(series), bool), condition)

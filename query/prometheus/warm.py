@@ -40,6 +40,15 @@ CALLS: dict[str, Callable[[], object]] = {
         *(_offsets(), np.zeros(1, np.int64), _times(), _times(), _values()),
         *(np.zeros(1, np.int64), _times(), _times(), _values()),
     ),
+    "sort_rows": lambda: kernels.sort_rows(_times(), _times(), _values(), _offsets()),
+    "find_slices": lambda: kernels.find_slices(
+        *(np.zeros(1, np.uint64), _offsets(), _times(), np.zeros(1, np.uint64)),
+        *(0, 1, np.zeros(1, np.int64), np.zeros(1, np.int64)),
+    ),
+    "copy_slices": lambda: kernels.copy_slices(
+        *(np.zeros(1, np.int64), np.ones(1, np.int64), _times(), _times(), _values()),
+        *(np.zeros(1, np.int64), _times(), _times(), _values()),
+    ),
     "sort_points": lambda: kernels.sort_points(_times(), _times(), _values(), _offsets(), 1),
     "running_totals": lambda: kernels.running_totals(_times(), _values(), _times(), _offsets(), np.ones(1, bool)),
 }

@@ -17,6 +17,7 @@ from sonde.ingest.limits import Limits
 from sonde.ingest.signals import Signal
 from sonde.query.config import QueryConfig
 from sonde.query.prometheus.held import HeldSeries
+from sonde.query.prometheus.held_points import HeldPoints
 from sonde.query.prometheus.samples import StoreSource
 from sonde.query.promql.parser import parse
 from sonde.query.promql.syntax import Matcher, VectorSelector
@@ -101,13 +102,13 @@ def send(
         store.insert_block(table, insert.block, insert.columns, token=insert.token)
 
 
-_held: WeakKeyDictionary[Store, HeldSeries] = WeakKeyDictionary()
+_held: WeakKeyDictionary[Store, tuple[HeldSeries, HeldPoints]] = WeakKeyDictionary()
 
 
 def reader(store: Store, tenant: str, *, holding: bool = True, **settings: Any) -> Reader:
     """With `holding`, what the questions of a store found is in memory for those that come after them."""
-    held = _held.setdefault(store, HeldSeries(10_000)) if holding else None
-    return Reader(store, tenant, QueryConfig(**settings), Gate(8, 60), Gate(8, 0), held)
+    held = _held.setdefault(store, (HeldSeries(10_000), HeldPoints(100_000))) if holding else ()
+    return Reader(store, tenant, QueryConfig(**settings), Gate(8, 60), Gate(8, 0), *held)
 
 
 def matchers(selector: str) -> Sequence[Matcher]:
@@ -126,6 +127,8 @@ def select(store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_
     assert np.array_equal(one.offsets, other.offsets)
     assert np.array_equal(one.times, other.times)
     assert np.array_equal(one.values.view(np.int64), other.values.view(np.int64))
+    starts = [np.zeros(0) if each.start_times is None else each.start_times for each in (one, other)]
+    assert np.array_equal(*starts)
     return one
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sent import HOUR_MS, T0_MS, gauge, matchers, point, send
 from sonde.query.config import QueryConfig
-from sonde.query.prometheus.held import HeldSeries, covered, joined
+from sonde.query.parts import covered, joined
+from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.samples import StoreSource
 from sonde.query.reader import Gate, Reader
 from sonde.storage.store import Store
@@ -141,7 +142,7 @@ def test_a_store_that_hides_its_parts_is_asked_each_time(
     store: Store, held: HeldSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, "a", "1")
-    monkeypatch.setattr("sonde.query.prometheus.held.parts_now", lambda reader: {})
+    monkeypatch.setattr(Reader, "parts", lambda reader: {})
     for _ in range(2):
         assert asked(store, held, "a") == ({"1"}, 1)
 
