@@ -238,7 +238,15 @@ class Store:
             client = getattr(self._own, "client", None)
             if client is None:
                 client = self._own.client = self._open()
-            return work(client)
+            try:
+                return work(client)
+            except ClickHouseError:
+                # What the embedded engine had written of an answer before it failed would stand in front of the next one's. The
+                # new client comes first: the engine goes with its last one.
+                if self.embedded and not self._closed:
+                    self._own.client = self._open()
+                    client.close()
+                raise
 
         if self._closed:
             raise StoreUnavailable(f"the store {self.url} is closed.")

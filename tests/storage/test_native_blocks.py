@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,24 @@ def test_what_goes_wrong_half_way_is_an_error(any_store: Store) -> None:
     with pytest.raises(StoreError, match="throwIf"):
         list(any_store.blocks(sql, settings={"max_block_size": 1000}))
     assert whole(any_store.blocks("SELECT 1 AS x")) == {"x": np.array([1], np.uint8)}
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_block_size": 1000}])
+def test_nothing_of_an_answer_that_failed_is_in_the_next_one(any_store: Store, settings: dict[str, int]) -> None:
+    sql = "SELECT number, throwIf(number = 100000) AS thrown FROM numbers(200000)"
+    failing: list[Callable[[], object]] = [
+        lambda: any_store.rows(sql, settings=settings),
+        lambda: any_store.select(sql, settings=settings),
+        lambda: list(any_store.blocks(sql, settings=settings)),
+        lambda: any_store.raw(f"{sql} FORMAT Native"),
+    ]
+    for ask in failing:
+        with pytest.raises(StoreError, match="throwIf"):
+            ask()
+        assert any_store.raw("SELECT 1 AS x FORMAT TSV") == b"1\n"
+        with pytest.raises(StoreError, match="throwIf"):
+            ask()
+        assert any_store.rows("SELECT 1 AS x") == [{"x": 1}]
 
 
 def test_an_answer_left_early_leaves_the_client_free(any_store: Store) -> None:
