@@ -6,13 +6,15 @@ A sample's value is a string that holds a number as Go prints it: without an exp
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import orjson
+from sonde.query.prometheus.json_kernels import write_points
 from sonde.query.promql.float_text import plain, shortest_g
 from sonde.query.promql.labels import LabelTable
-from sonde.query.promql.values import Floats, Ints
+from sonde.query.promql.values import Bools, Floats, Ints
 
 
 def json_of(value: Any) -> bytes:
@@ -48,10 +50,38 @@ def float_texts(values: Floats) -> list[bytes]:
         return []
     written = orjson.dumps(np.ascontiguousarray(values, np.float64), option=orjson.OPT_SERIALIZE_NUMPY)
     texts = (written[1:-1] + b",").replace(b".0,", b",").split(b",")[:-1]
-    sizes = np.abs(values)
-    for index in np.flatnonzero(~((sizes >= 1e-5) & (sizes < 1e16)) & (sizes != 0)):
+    for index in np.flatnonzero(written_otherwise(values)):
         texts[index] = float_text(float(values[index])).encode()
     return texts
+
+
+def written_otherwise(values: Floats) -> Bools:
+    """Of the same shape: which values orjson writes in another way than Go."""
+    sizes = np.abs(values)
+    found: Bools = ~((sizes >= 1e-5) & (sizes < 1e16)) & (sizes != 0)
+    return found
+
+
+class PointTexts:
+    """`[time,"value"]` at given times."""
+
+    def __init__(self, times_ms: Ints) -> None:
+        heads = [b'[%b,"' % text for text in time_texts(times_ms)]
+        self._heads = np.frombuffer(b"".join(heads), np.uint8)
+        self._bounds = np.cumsum([0, *map(len, heads)]).astype(np.int64)
+        self._longest = max(map(len, heads), default=0)
+
+    def of_rows(self, values: Floats, present: Bools) -> list[bytes]:
+        """Of a matrix (rows, times) the text of each row's present points, commas between them. None `written_otherwise`."""
+        rows, steps = map(np.ascontiguousarray, np.nonzero(present))
+        row_ends = np.searchsorted(rows, np.arange(len(values)), side="right")
+        numbers = orjson.dumps(np.ascontiguousarray(values[present], np.float64), option=orjson.OPT_SERIALIZE_NUMPY)[
+            1:-1
+        ]
+        out = np.empty(len(numbers) + (self._longest + 3) * len(steps), np.uint8)
+        ends = np.zeros(len(values), np.int64)
+        write_points(np.frombuffer(numbers, np.uint8), self._heads, self._bounds, steps, row_ends, out, ends)
+        return [bytes(out.data[begin:end]) for begin, end in pairwise([0, *ends.tolist()])]
 
 
 def time_texts(times_ms: Ints) -> list[bytes]:

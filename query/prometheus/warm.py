@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sonde.query.prometheus import kernels
+from sonde.query.prometheus import json_kernels, kernels
 from sonde.query.promql.values import Ints
 
 Progress = Callable[[str, int, int], None]
@@ -50,6 +50,10 @@ CALLS: dict[str, Callable[[], object]] = {
         *(np.zeros(1, np.int64), _times(), _times(), _values()),
     ),
     "sort_points": lambda: kernels.sort_points(_times(), _times(), _values(), _offsets(), 1),
+    "write_points": lambda: json_kernels.write_points(
+        *(np.frombuffer(b"1.0,2.5", np.uint8), np.frombuffer(b"[", np.uint8), np.array([0, 1]), np.zeros(2, np.int64)),
+        *(np.array([2]), np.empty(20, np.uint8), np.zeros(1, np.int64)),
+    ),
     "running_totals": lambda: kernels.running_totals(_times(), _values(), _times(), _offsets(), np.ones(1, bool)),
 }
 """A call of each kernel by its name."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sonde.query.prometheus import result_json as result_json_module
 from sonde.query.prometheus.histogram_json import histogram_json
 from sonde.query.prometheus.json_text import float_text, float_texts, json_of, label_texts, time_texts
 from sonde.query.prometheus.result_json import result_json, result_type
@@ -213,3 +214,32 @@ def test_a_large_matrix_comes_in_pieces_that_are_one_document() -> None:
     assert len(pieces) > 3
     assert max(map(len, pieces)) < 200_000
     assert len(json.loads(b"".join(pieces))) == 500
+
+
+ODD = [0.0, -0.0, 1.0, -2.5, 1e-5, 9.9e-6, 1e15, 1e16, 1e21, 5e-324, math.nan, math.inf, -math.inf]
+CELLS = st.one_of(st.none(), st.sampled_from(ODD), st.floats(), st.integers(-(2**53), 2**53).map(float))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6), st.integers(1, 4))
+def test_rows_written_at_once_are_as_points_written_one_by_one(rows: list[list[float | None]], cells: int) -> None:
+    times = np.array([0, 1500, 1_700_000_000_001], np.int64)
+    values = np.array([[cell or 0.0 for cell in row] for row in rows], np.float64).reshape(len(rows), 3)
+    present = np.array([[cell is not None for cell in row] for row in rows], bool).reshape(len(rows), 3)
+    vector = Vector(LabelTable.of([{"row": str(row)} for row in range(len(rows))]), values, present)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result_json_module, "PART_CELLS", cells)
+        found = json.loads(b"".join(result_json(vector, times, instant=False)))
+    slowly = [
+        {"metric": {"row": str(row)}}
+        | (
+            {"values": [[time / 1000, float_text(value)] for time, value, yes in points if yes]}
+            if any(yes for _, _, yes in points)
+            else {}
+        )
+        for row, points in enumerate(
+            list(zip(times.tolist(), own, there, strict=True))
+            for own, there in zip(values.tolist(), present.tolist(), strict=True)
+        )
+    ]
+    assert found == slowly

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sent import T0_MS, counter, exponential, gauge, histogram, point, reader, send, summary
-from sonde.query.prometheus import kernels
+from sonde.query.prometheus import json_kernels, kernels
 from sonde.query.prometheus.samples import StoreSource
 from sonde.query.prometheus.warm import CALLS, warm
 from sonde.query.promql.evaluate import evaluate
@@ -18,7 +18,7 @@ def test_warm_says_what_it_does_and_compiles_every_kernel() -> None:
     steps: list[tuple[str, int, int]] = []
     warm(lambda what, step, of: steps.append((what, step, of)))
     assert [step for _, step, _ in steps] == list(range(len(CALLS)))
-    kinds = compiled([kernels])
+    kinds = compiled([kernels, json_kernels])
     assert {name.rpartition(".")[2] for name in kinds} == set(CALLS)
     assert all(kinds.values())
 
