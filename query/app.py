@@ -13,6 +13,7 @@ from sonde.query.config import QueryConfig
 from sonde.query.errors import ErrorBody
 from sonde.query.guard import Guard
 from sonde.query.parameters import TENANT_HEADER, ServiceParts
+from sonde.query.parts import PartsNow
 from sonde.query.prometheus import api as prometheus
 from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.held_points import HeldPoints
@@ -84,6 +85,7 @@ def create_app(
         exports=Gate(config.query_max_concurrent, 0),
         held=HeldSeries(config.promql_held_series),
         held_points=HeldPoints(config.promql_held_points),
+        parts_now=PartsNow(store),
         evaluations=Evaluations(config.promql_max_concurrent, "promql_max_concurrent"),
         lookups=Evaluations(config.query_max_concurrent, "query_max_concurrent"),
     )

@@ -14,6 +14,7 @@ from sonde.query.config import QueryConfig
 from sonde.query.cursor import Cursor, decode, digest
 from sonde.query.errors import InvalidParameter
 from sonde.query.filters import Filter
+from sonde.query.parts import PartsNow
 from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.held_points import HeldPoints
 from sonde.query.prometheus.running import Evaluations
@@ -125,6 +126,7 @@ class ServiceParts:
     evaluations: Evaluations
     held: HeldSeries
     held_points: HeldPoints
+    parts_now: PartsNow
     lookups: Evaluations
     """What asks the store alone: it does not wait behind evaluations, which take longer."""
 
@@ -147,7 +149,16 @@ def reader_of(
         raise InvalidParameter(
             TENANT_HEADER, "A tenant is letters, digits, dots, dashes and underscores, up to 128 of them."
         )
-    return Reader(parts.store, tenant, parts.config, parts.questions, parts.exports, parts.held, parts.held_points)
+    return Reader(
+        parts.store,
+        tenant,
+        parts.config,
+        parts.questions,
+        parts.exports,
+        parts.held,
+        parts.held_points,
+        parts.parts_now,
+    )
 
 
 AskedReader = Annotated[Reader, Depends(reader_of)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sonde.query.config import QueryConfig
 from sonde.query.errors import Busy
-from sonde.query.parts import Parts, parts_now
+from sonde.query.parts import Parts, PartsNow, parts_now
 from sonde.storage.frame import Frame
 from sonde.storage.native_blocks import NativeBlock
 from sonde.storage.schema import Column, Table
@@ -59,6 +59,7 @@ class Reader:
         exports: Gate,
         held: HeldSeries | None = None,
         points: HeldPoints | None = None,
+        parts: PartsNow | None = None,
     ) -> None:
         self.tenant = tenant
         self.config = config
@@ -68,12 +69,13 @@ class Reader:
         self._held = held
         self._points = points
         self._held_now: TenantSeries | None = None
+        self._parts_now = parts.of if parts else parts_now
         self._parts: dict[str, Parts] | None = None
 
     def parts(self) -> dict[str, Parts]:
         """`parts_now`, when this reader first asked."""
         if self._parts is None:
-            self._parts = parts_now(self)
+            self._parts = self._parts_now(self)
         return self._parts
 
     def held_series(self) -> TenantSeries | None:

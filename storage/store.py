@@ -80,6 +80,12 @@ class Store:
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
+        self._changes = 0
+
+    @property
+    def changes(self) -> int | None:
+        """Grows with every insert and statement that may have changed a row; None where others than this store may change some."""
+        return self._changes if self.embedded else None
 
     def insert_block(self, table: str, block: bytes | memoryview, columns: Sequence[str], *, token: str) -> int:
         """Insert one Native block (`native.encode_block`); returns its rows.
@@ -98,9 +104,12 @@ class Store:
         """Insert rows in any of ClickHouse's formats. `columns`: those the body has. Errors as `insert_block`."""
         settings = {**INSERT_SETTINGS, **(AS_ONE_BLOCK if fmt == "Native" else {}), "insert_deduplication_token": token}
         insert = embedded.insert if self.embedded else server.insert
-        self._call(
-            lambda client: insert(client, table, body, columns, settings, fmt), f"insert into {table}", insert=True
-        )
+        try:
+            self._call(
+                lambda client: insert(client, table, body, columns, settings, fmt), f"insert into {table}", insert=True
+            )
+        finally:
+            self._changed()
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None = None) -> bytes:
         """The answer to `sql` in the format it names with `FORMAT`, as the engine writes it."""
@@ -186,7 +195,12 @@ class Store:
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None
     ) -> None:
         """Run a statement that answers nothing (DDL, ALTER, OPTIMIZE)."""
-        self._call(lambda client: client.command(sql, bound(parameters), settings=dict(settings or {})), "statement")
+        try:
+            self._call(
+                lambda client: client.command(sql, bound(parameters), settings=dict(settings or {})), "statement"
+            )
+        finally:
+            self._changed()
 
     def create_database(self) -> None:
         """Create the store's database where it is missing."""
@@ -217,6 +231,10 @@ class Store:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _changed(self) -> None:
+        with self._lock:
+            self._changes += 1
 
     def _open(self) -> Client:
         """A new client, known to `close`."""

@@ -103,7 +103,7 @@ def _texts_of_rows(vector: Vector, times_ms: Ints, rows: int) -> Iterator[bytes 
     for begin in range(0, rows, size):
         part = slice(begin, min(begin + size, rows))
         values, present = vector.values[part], vector.present[part]
-        plain = present.any(axis=1) & ~(written_otherwise(values) & present).any(axis=1)
+        plain = np.asarray(present.any(axis=1)) & ~np.asarray((written_otherwise(values) & present).any(axis=1))
         if vector.histograms is not None:
             plain &= ~vector.histograms[part].astype(bool).any(axis=1)
         found = iter(texts.of_rows(values[plain], present[plain]))

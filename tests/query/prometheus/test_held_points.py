@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sent import T0_MS, counter, found, gauge, matchers, point, select, send
 from sonde.query.config import QueryConfig
-from sonde.query.parts import SeenParts
+from sonde.query.parts import PartsNow, SeenParts
 from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.held_points import SLABS_A_KEY, HeldPoints, Slab, merged
 from sonde.query.prometheus.samples import StoreSource
@@ -39,10 +39,10 @@ class Service:
 
     def __init__(self, store: Store, most_points: int = 10_000) -> None:
         self.store = store
-        self.series, self.points = HeldSeries(1_000), HeldPoints(most_points)
+        self.held = HeldSeries(1_000), HeldPoints(most_points), PartsNow(store)
 
     def reader(self, tenant: str = "t") -> Watched:
-        return Watched(self.store, tenant, QueryConfig(), Gate(8, 60), Gate(8, 0), self.series, self.points)
+        return Watched(self.store, tenant, QueryConfig(), Gate(8, 60), Gate(8, 0), *self.held)
 
     def ask(self, selector: str, begin: float = 0, end: float = HOUR, tenant: str = "t") -> tuple[list[float], int]:
         """The times, in seconds after T0, of all samples found, and how many statements read points."""
