@@ -48,7 +48,8 @@ class QueryConfig:
         500_000, "series whose labels are kept in memory for PromQL, of all tenants together: some 300 bytes each"
     )
     promql_held_points: int = setting(
-        8_000_000, "points kept in memory for PromQL, of the metrics and hours asked for lately: 24 bytes each"
+        8_000_000,
+        "points kept in memory for PromQL, of metrics and hours asked for lately: 24 bytes each; a histogram is several",
     )
     promql_lookback_seconds: float = setting(
         300.0, "how old the last sample of a series may be to count as its present value, unless a query says"

@@ -57,7 +57,7 @@ def parts_now(reader: Reader) -> dict[str, Parts]:
         FROM system.parts
         WHERE database = currentDatabase()
           AND active
-          AND table IN ('series', 'metrics', 'points_number')
+          AND (table IN ('series', 'metrics') OR startsWith(table, 'points_'))
     """
     found: dict[str, dict[str, set[str]]] = {}
     try:

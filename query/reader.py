@@ -16,7 +16,7 @@ from sonde.storage.schema import Column, Table
 
 if TYPE_CHECKING:
     from sonde.query.prometheus.held import HeldSeries, TenantSeries
-    from sonde.query.prometheus.held_points import HeldPoints, TenantPoints
+    from sonde.query.prometheus.held_points import HeldPoints
     from sonde.storage.store import Store
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ class Reader:
         self._gate = gate
         self._exports = exports
         self._held = held
-        self._points = points
+        self.held_points = points
         self._held_now: TenantSeries | None = None
         self._parts_now = parts.of if parts else parts_now
         self._parts: dict[str, Parts] | None = None
@@ -83,10 +83,6 @@ class Reader:
         if self._held is not None and self._held_now is None:
             self._held_now = self._held.of(self)
         return self._held_now
-
-    def held_points(self) -> TenantPoints | None:
-        """The tenant's points that are in memory; None where none are to be."""
-        return None if self._points is None else self._points.of(self.tenant)
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Frame:
         with self._gate.entered():

@@ -74,20 +74,6 @@ def place_runs(
 
 
 @kernel
-def sort_rows(times: Any, starts: Any, values: Any, offsets: Any) -> None:
-    """Puts the rows of each series in the order of their times, stable."""
-    for series in range(offsets.size - 1):
-        begin, end = offsets[series], offsets[series + 1]
-        for row in range(begin + 1, end):
-            if times[row] < times[row - 1]:
-                index = np.argsort(times[begin:end], kind="mergesort")
-                times[begin:end] = times[begin:end][index]
-                starts[begin:end] = starts[begin:end][index]
-                values[begin:end] = values[begin:end][index]
-                break
-
-
-@kernel
 def find_slices(held: Any, offsets: Any, times: Any, ids: Any, start: Any, stop: Any, first: Any, end: Any) -> None:
     """Where the rows of each of `ids` that are in `[start, stop)` stand, `first` to `end`, among those of the series `held`.
 
@@ -127,9 +113,15 @@ def sort_points(times: Any, starts: Any, values: Any, offsets: Any, unit: Any) -
     Returns which points stay: all but those that another of the same series and time follows.
     """
     single = np.ones(times.size, np.bool_)
-    sort_rows(times, starts, values, offsets)
     for series in range(offsets.size - 1):
         begin, end = offsets[series], offsets[series + 1]
+        for row in range(begin + 1, end):
+            if times[row] < times[row - 1]:
+                index = np.argsort(times[begin:end], kind="mergesort")
+                times[begin:end] = times[begin:end][index]
+                starts[begin:end] = starts[begin:end][index]
+                values[begin:end] = values[begin:end][index]
+                break
         for row in range(begin, end):
             times[row] //= unit
             starts[row] = max(starts[row] // unit, 0)

@@ -123,10 +123,9 @@ def fetch(
     where: str = "1",
 ) -> Points:
     """The points of the series in the window; `expressions` are `SQL AS name`, or names."""
-    if table == NUMBERS and len(expressions) == 1:
-        held = reader.held_points()
-        given = (reader, table, expressions[0], where, chosen, window, budget)
-        if held is not None and (found := held.fetch(*given)) is not None:
+    if reader.held_points is not None:
+        found = reader.held_points.fetch(reader, table, expressions, chosen, window, budget, where)
+        if found is not None:
             return found
     blocks = list(read(reader, table, expressions, chosen, window, budget, where))
     count = len(chosen.ids)
@@ -137,11 +136,15 @@ def fetch(
     budget.check(int(offsets[-1]))
     names = [expression.rpartition(" AS ")[2] for expression in expressions]
     if not offsets[-1]:
-        nothing = np.zeros(0, np.int64)
-        return Points(offsets, nothing, nothing, dict.fromkeys(names, nothing))
+        return no_points(offsets, names)
     if len(names) == 1 and all(is_plain(block.columns[names[0]]) for block in blocks):
         return placed(blocks, names[0], offsets)
     return ordered(blocks, ("nano", "start_nano", *names), offsets)
+
+
+def no_points(offsets: Ints, names: Sequence[str]) -> Points:
+    nothing = np.zeros(0, np.int64)
+    return Points(offsets, nothing, nothing, dict.fromkeys(names, nothing))
 
 
 class Runs(NamedTuple):

@@ -40,7 +40,6 @@ CALLS: dict[str, Callable[[], object]] = {
         *(_offsets(), np.zeros(1, np.int64), _times(), _times(), _values()),
         *(np.zeros(1, np.int64), _times(), _times(), _values()),
     ),
-    "sort_rows": lambda: kernels.sort_rows(_times(), _times(), _values(), _offsets()),
     "find_slices": lambda: kernels.find_slices(
         *(np.zeros(1, np.uint64), _offsets(), _times(), np.zeros(1, np.uint64)),
         *(0, 1, np.zeros(1, np.int64), np.zeros(1, np.int64)),

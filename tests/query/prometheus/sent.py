@@ -127,6 +127,7 @@ def select(store: Store, tenant: str, selector: str, start_ms: int = T0_MS, end_
     assert np.array_equal(one.offsets, other.offsets)
     assert np.array_equal(one.times, other.times)
     assert np.array_equal(one.values.view(np.int64), other.values.view(np.int64))
+    assert repr(one.histograms) == repr(other.histograms)
     starts = [np.zeros(0) if each.start_times is None else each.start_times for each in (one, other)]
     assert np.array_equal(*starts)
     return one

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sent import T0_MS, counter, found, gauge, matchers, point, select, send
+from sent import T0_MS, counter, exponential, found, gauge, histogram, matchers, point, select, send, summary
 from sonde.query.config import QueryConfig
 from sonde.query.parts import PartsNow, SeenParts
 from sonde.query.prometheus.held import HeldSeries
@@ -18,6 +18,7 @@ from sonde.query.prometheus.held_points import SLABS_A_KEY, HeldPoints, Slab, me
 from sonde.query.prometheus.samples import StoreSource
 from sonde.query.promql.errors import TooManySamples
 from sonde.query.reader import Gate, Reader
+from sonde.storage.native_blocks import ListColumn
 from sonde.storage.store import Store
 
 HOUR = 3600
@@ -30,7 +31,7 @@ class Watched(Reader):
     points_read = 0
 
     def blocks(self, sql: str, parameters: Mapping[str, Any] | None = None, *, most_rows: int = 0) -> Any:
-        self.points_read += "FROM points_number" in sql
+        self.points_read += "FROM points_" in sql
         return super().blocks(sql, parameters, most_rows=most_rows)
 
 
@@ -156,6 +157,27 @@ def test_what_was_asked_for_longest_ago_goes_first(store: Store) -> None:
     assert reads[-1] == 1
 
 
+def test_every_kind_of_point_is_held(store: Store, service: Service) -> None:
+    buckets = {"count": 3, "sum": 2.0, "bucketCounts": [1, 2], "explicitBounds": [1]}
+    native = {"count": 3, "sum": 2.0, "positive": {"offset": 0, "bucketCounts": [1, 2]}}
+    quantiles = [{"quantile": 0.5, "value": 2.0}]
+    for seconds in (10, 5, 20):
+        send(
+            store,
+            "t",
+            histogram("h", point(seconds, 0, **buckets)),
+            exponential("e", point(seconds, 0, **native)),
+            summary("q", point(seconds, count=1, sum=2.0, quantileValues=quantiles)),
+            counter("d", point(seconds, seconds - 1, asInt=1), delta=True),
+        )
+        for name in ("h_bucket", "h_count", "h_sum", "e", "q", "q_sum", "q_count", "d_total"):
+            found = select(store, "t", name)
+            assert found.labels.size, name
+    assert service.ask("h_sum", 0, 100) == ([5, 10, 20], 1)
+    assert service.ask("h_sum", 0, 100) == ([5, 10, 20], 0)
+    assert service.ask("h_count", 0, 100) == ([5, 10, 20], 1)
+
+
 def test_tenants_are_apart(store: Store, service: Service) -> None:
     put(store, "a", 10)
     put(store, "a", 20, tenant="other")
@@ -223,6 +245,11 @@ def test_points_written_while_others_ask_are_all_found(store: Store, service: Se
     assert service.ask("a", 0, 100)[0] == list(range(31))
 
 
+def rows_of(slab: Slab) -> list[tuple[int, int, int]]:
+    piece = slab.piece()
+    return list(zip(*(piece[name].tolist() for name in ("series_id", "nano", "start_nano")), strict=True))
+
+
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), max_size=30)
 
 
@@ -233,12 +260,16 @@ def test_slabs_have_every_row_by_series_and_time(inserts: list[list[tuple[int, i
     for rows in inserts:
         series = np.array([each[0] for each in rows], np.uint64)
         nano = np.array([each[1] for each in rows], np.int64)
-        slabs = merged([*slabs, Slab.of([(series, nano, nano + 1, nano.astype(float))])])
-    kept = {tuple(map(int, row)) for slab in slabs for row in zip(*slab.rows()[:3], strict=True)}
+        lists = ListColumn(np.cumsum(nano % 3), np.repeat(nano, nano % 3))
+        slabs = merged([*slabs, Slab.of([{"series_id": series, "nano": nano, "start_nano": nano + 1, "lists": lists}])])
+    kept = {tuple(map(int, row)) for slab in slabs for row in rows_of(slab)}
     assert kept == {(series, nano, nano + 1) for rows in inserts for series, nano in rows}
     for slab in slabs:
-        rows = list(zip(*slab.rows()[:2], strict=True))
-        assert rows == sorted(set(rows))
+        times = [row[:2] for row in rows_of(slab)]
+        assert times == sorted(set(times))
+        lists = slab.columns["lists"]
+        assert lists.items.tolist() == [nano for _, nano in times for _ in range(nano % 3)]
+        assert np.diff(lists.ends, prepend=0).tolist() == [nano % 3 for _, nano in times]
     assert len(slabs) <= max(SLABS_A_KEY, 2)
 
 
