@@ -22,6 +22,8 @@ from sonde.query.reader import Gate
 from sonde.storage.store import Store
 
 ROUTERS: tuple[APIRouter, ...] = (
+    # Routes are looked through in this order: first those of which a dashboard asks many at once.
+    prometheus.router,
     page.router,
     health.router,
     services.router,
@@ -32,7 +34,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     series.router,
     points.router,
     export.router,
-    prometheus.router,
 )
 DESCRIPTION = """
 Questions about logs, metrics and traces. Every path is read with GET. Beside these paths, `/prometheus` is the HTTP API of a

@@ -136,13 +136,13 @@ def parts_of(request: Request) -> ServiceParts:
     return parts
 
 
-def reader_of(
+async def reader_of(
     request: Request,
     tenant: Annotated[
         str | None, Header(alias=TENANT_HEADER, description="whose data is read; the setting query_tenant if left out")
     ] = None,
 ) -> Reader:
-    """The reader of this request, for the tenant its header names."""
+    """The reader of this request, for the tenant its header names. Nothing in it waits: FastAPI would take a thread for it otherwise."""
     parts = parts_of(request)
     tenant = tenant or parts.config.query_tenant
     if not TENANT.fullmatch(tenant):

@@ -51,7 +51,7 @@ DAY_HOURS = 24
 LAST_DAY = date(2149, 6, 6).toordinal()
 """Of those that partitions are told apart by."""
 EPOCH = date(1970, 1, 1).toordinal()
-MOST_HOURS = 25
+MOST_HOURS = 31 * DAY_HOURS + 1
 """A query over more of them reads the store."""
 MOST_METRICS = 16
 MOST_TABLES = 300

@@ -85,7 +85,7 @@ def response_of(found: Answer) -> Response:
     return StreamingResponse(chain((first, second), pieces), media_type="application/json")
 
 
-def joined(pieces: Iterator[bytes], least: int = 1 << 16) -> Iterator[bytes]:
+def joined(pieces: Iterator[bytes], least: int = 1 << 20) -> Iterator[bytes]:
     """The same bytes in pieces of at least that many."""
     held: list[bytes] = []
     size = 0
