@@ -142,7 +142,7 @@ async def reader_of(
         str | None, Header(alias=TENANT_HEADER, description="whose data is read; the setting query_tenant if left out")
     ] = None,
 ) -> Reader:
-    """The reader of this request, for the tenant its header names. Nothing in it waits: FastAPI would take a thread for it otherwise."""
+    """The reader of this request, for the tenant its header names. Async though nothing waits: it would be given a thread."""
     parts = parts_of(request)
     tenant = tenant or parts.config.query_tenant
     if not TENANT.fullmatch(tenant):
