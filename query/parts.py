@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sonde.storage.errors import StoreRefused
@@ -17,16 +18,25 @@ if TYPE_CHECKING:
     from sonde.query.reader import Reader
     from sonde.storage.store import Store
 
-PART = re.compile(r"[^_]+_(\d+)_(\d+)_\d+")
-"""The first and the last block of a part that no mutation has rewritten."""
+PART = re.compile(r"[^_]+_(\d+)_(\d+)_\d+(?:_(\d+))?")
+"""The first and the last block of a part, and the last mutation that it has been through."""
+LOOK_SECONDS = 5.0
+"""How long retention may have dropped a part before it is missed: nothing else changes a store that only this process writes."""
 
-Parts = Mapping[str, frozenset[str]]
-"""Names by partition. The one partition of a table without any is called `all`."""
 Blocks = tuple[int, int]
 
 
-LOOK_SECONDS = 5.0
-"""How long retention may have dropped a part before it is missed: nothing else changes a store that only this process writes."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The active parts of those tables that are held in memory in part (`held.py`, `held_points.py`)."""
+
+    asked: float
+    """When, on a clock of this process's own."""
+    names: Mapping[str, Mapping[str, frozenset[str]]]
+    """By table and partition; the one partition of a table without any is called `all`."""
+
+    def of(self, table: str, partition: str) -> frozenset[str]:
+        return self.names.get(table, {}).get(partition, frozenset())
 
 
 class PartsNow:
@@ -34,24 +44,22 @@ class PartsNow:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: tuple[int, float, dict[str, Parts]] | None = None
+        self._seen: tuple[int, Parts] | None = None
 
-    def of(self, reader: Reader) -> dict[str, Parts]:
+    def of(self, reader: Reader) -> Parts:
         # Read before the parts are: an insert between makes them be looked at once more.
         changes, seen = self._store.changes, self._seen
-        if seen and changes == seen[0] and time.monotonic() < seen[1]:
-            return seen[2]
+        if seen and changes == seen[0] and time.monotonic() < seen[1].asked + LOOK_SECONDS:
+            return seen[1]
         found = parts_now(reader)
         if changes is not None:
-            self._seen = changes, time.monotonic() + LOOK_SECONDS, found
+            self._seen = changes, found
         return found
 
 
-def parts_now(reader: Reader) -> dict[str, Parts]:
-    """The active parts of those tables that are held in memory in part (`held.py`, `held_points.py`).
-
-    None where they can't be told: of tables on a cluster, and without leave to read `system.parts`.
-    """
+def parts_now(reader: Reader) -> Parts:
+    """What there is now; none where it can't be told: of tables on a cluster, and without leave to read `system.parts`."""
+    asked = time.monotonic()
     sql = """
         SELECT table, name
         FROM system.parts
@@ -65,39 +73,48 @@ def parts_now(reader: Reader) -> dict[str, Parts]:
             for table, name in zip(block["table"].values, block["name"].values, strict=True):
                 found.setdefault(table, {}).setdefault(name.partition("_")[0], set()).add(name)
     except StoreRefused:
-        return {}
-    return {table: {partition: frozenset(names) for partition, names in own.items()} for table, own in found.items()}
+        return Parts(asked, {})
+    names = {table: {part: frozenset(names) for part, names in own.items()} for table, own in found.items()}
+    return Parts(asked, names)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a partition."""
+
+    asked: float = 0.0
+    parts: frozenset[str] = frozenset()
+    blocks: list[Blocks] = field(default_factory=list)
+    mutation: int = 0
 
 
 class SeenParts:
     """The parts of one table that were seen when it was looked at last. Not thread-safe."""
 
-    def __init__(self) -> None:
-        self._parts: dict[str, frozenset[str]] = {}
-        self._blocks: dict[str, list[Blocks]] = {}
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._seen: dict[str, Seen] = {}
 
-    def change(self, partition: str, now: frozenset[str]) -> list[str] | None:
-        """Which parts have rows that no part had which was seen before, in order.
+    def change(self, partition: str, now: Parts) -> list[str] | None:
+        """Which parts have rows that no part had which was seen before, in order; none where `now` is older than what was seen.
 
         None where rows may have gone or changed: then nothing that was read of the partition is to be relied on.
         """
-        before = self._parts.get(partition, frozenset())
-        if now == before:
+        parts = now.of(self._table, partition)
+        seen = self._seen.setdefault(partition, Seen())
+        if parts == seen.parts or now.asked < seen.asked:
             return []
-        known = self._blocks.get(partition, [])
-        blocks = {name: blocks_of(name) for name in now}
-        gone = [blocks_of(name) for name in before - now]
-        self._parts[partition] = now
-        self._blocks[partition] = joined([each for each in blocks.values() if each])
-        if None in blocks.values() or not all(each and covered(each, self._blocks[partition]) for each in gone):
+        told = {name: found for name in parts if (found := PART.fullmatch(name))}
+        blocks = {name: (int(found[1]), int(found[2])) for name, found in told.items()}
+        mutation = max((int(found[3] or 0) for found in told.values()), default=0)
+        gone = [found for name in seen.parts - parts if (found := PART.fullmatch(name))]
+        self._seen[partition] = Seen(now.asked, parts, joined(blocks.values()), mutation)
+        there = self._seen[partition].blocks
+        if len(told) < len(parts) or (seen.parts and mutation > seen.mutation):
             return None
-        return sorted(name for name in now - before if not covered(blocks[name] or (0, 0), known))
-
-
-def blocks_of(part: str) -> Blocks | None:
-    """None for one that a mutation has rewritten."""
-    found = PART.fullmatch(part)
-    return (int(found[1]), int(found[2])) if found else None
+        if not all(covered((int(found[1]), int(found[2])), there) for found in gone):
+            return None
+        return sorted(name for name in parts - seen.parts if not covered(blocks[name], seen.blocks))
 
 
 def covered(blocks: Blocks, by: Iterable[Blocks]) -> bool:

@@ -70,9 +70,9 @@ class Reader:
         self.held_points = points
         self._held_now: TenantSeries | None = None
         self._parts_now = parts.of if parts else parts_now
-        self._parts: dict[str, Parts] | None = None
+        self._parts: Parts | None = None
 
-    def parts(self) -> dict[str, Parts]:
+    def parts(self) -> Parts:
         """`parts_now`, when this reader first asked."""
         if self._parts is None:
             self._parts = self._parts_now(self)

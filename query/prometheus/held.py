@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from sonde.query.parts import SeenParts, parts_now
+from sonde.query.parts import Parts, SeenParts, parts_now
 from sonde.query.prometheus.metrics import Names, View, all_metrics
 from sonde.query.prometheus.series import MOST_NAMES, Ids, Origins, StoredSeries, labels_of, read_named
 from sonde.query.promql.labels import LabelTable
@@ -22,8 +22,9 @@ from sonde.query.reader import Reader
 
 MOST_TENANTS = 100
 """Whose series are held; those of the tenant that asked longest ago go first."""
+SERIES = "series"
 WHOLE = "all"
-"""The one partition of these tables."""
+"""The one partition of that table."""
 
 
 @dataclass(slots=True)
@@ -50,10 +51,9 @@ class HeldSeries:
 
     def of(self, reader: Reader) -> TenantSeries | None:
         """The reader's tenant as the store is now; None where that can't be told."""
-        found = reader.parts()
-        if "series" not in found:
+        parts = reader.parts()
+        if not parts.of(SERIES, WHOLE):
             return None
-        parts = {table: own.get(WHOLE, frozenset()) for table, own in found.items()}
         with self._lock:
             tenant = self._tenants.setdefault(reader.tenant, TenantSeries(self._most))
             self._tenants.move_to_end(reader.tenant)
@@ -78,7 +78,7 @@ class TenantSeries:
     def __init__(self, most_series: int) -> None:
         self._most = most_series
         self._lock = threading.RLock()
-        self._series, self._metrics = SeenParts(), SeenParts()
+        self._series, self._metrics = SeenParts(SERIES), SeenParts("metrics")
         self._names = Names.of([])
         self._held: OrderedDict[tuple[str, ...], Held] = OrderedDict()
         self._too_many: set[tuple[str, ...]] = set()
@@ -93,12 +93,12 @@ class TenantSeries:
         """Of all metrics of the tenant."""
         return self._names
 
-    def refresh(self, reader: Reader, parts: Mapping[str, frozenset[str]]) -> None:
+    def refresh(self, reader: Reader, parts: Parts) -> None:
         """Bring what is held to what these parts of the tables have."""
         with self._lock:
-            if self._metrics.change(WHOLE, parts.get("metrics", frozenset())) != []:
+            if self._metrics.change(WHOLE, parts) != []:
                 self._names = Names.of(all_metrics(reader))
-            new = self._series.change(WHOLE, parts["series"])
+            new = self._series.change(WHOLE, parts)
             if new is None:
                 self._held.clear()
             elif new and self._held:
@@ -107,7 +107,7 @@ class TenantSeries:
     def _add(self, reader: Reader, parts: list[str]) -> None:
         """Of the metrics held, forget those that have a series in these parts which is not held."""
         seen = dict(seen_in(reader, parts, sorted({name for names in self._held for name in names})))
-        if not parts_now(reader).get("series", {}).get(WHOLE, frozenset()).issuperset(parts):
+        if not parts_now(reader).of(SERIES, WHOLE).issuperset(parts):
             # Merged meanwhile, so not read.
             self._held.clear()
         for names in [names for names in self._held if not seen.keys().isdisjoint(names)]:

@@ -136,7 +136,7 @@ class HeldPoints:
     def _of(self, source: Source) -> TablePoints:
         key = (source.reader.tenant, source.table, source.expressions)
         with self._lock:
-            found = self._tables.setdefault(key, TablePoints(self._most))
+            found = self._tables.setdefault(key, TablePoints(source.table, self._most))
             self._tables.move_to_end(key)
             while len(self._tables) > MOST_TABLES:
                 self._tables.popitem(last=False)
@@ -151,10 +151,10 @@ class HeldPoints:
 class TablePoints:
     """What is held of some columns of one tenant's points."""
 
-    def __init__(self, most_points: int) -> None:
+    def __init__(self, table: str, most_points: int) -> None:
         self._most = most_points
         self._lock = threading.RLock()
-        self._parts = SeenParts()
+        self._parts = SeenParts(table)
         self._slabs: OrderedDict[Key, list[Slab]] = OrderedDict()
         self._an_hour: dict[str, int] = {}
         """How much a metric had in the hour that was read of it last."""
@@ -175,11 +175,11 @@ class TablePoints:
     def refresh(self, source: Source, hours: range) -> bool:
         """Bring what is held of the days of these hours to what the store has; whether that can be told."""
         days = {day_of(hour) for hour in hours}
-        now = source.reader.parts().get(source.table)
-        if not now or None in days:
+        now = source.reader.parts()
+        if None in days or source.table not in now.names:
             return False
         for day in filter(None, days):
-            new = self._parts.change(day, now.get(day, frozenset()))
+            new = self._parts.change(day, now)
             if new is None:
                 self._forget(day)
             elif new:
@@ -194,7 +194,7 @@ class TablePoints:
         for key, slab in source.rows_of_parts(parts, sorted({key.metric for key in held})):
             if key in held:
                 self._set(key, merged([*self._slabs[key], slab]))
-        if not parts_now(source.reader).get(source.table, {}).get(day, frozenset()).issuperset(parts):
+        if not parts_now(source.reader).of(source.table, day).issuperset(parts):
             # Merged meanwhile, so not read.
             self._forget(day)
 

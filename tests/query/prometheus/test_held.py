@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sent import HOUR_MS, T0_MS, gauge, matchers, point, send
 from sonde.query.config import QueryConfig
-from sonde.query.parts import covered, joined
+from sonde.query.parts import Parts, covered, joined
 from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.samples import StoreSource
 from sonde.query.reader import Gate, Reader
@@ -142,7 +142,7 @@ def test_a_store_that_hides_its_parts_is_asked_each_time(
     store: Store, held: HeldSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, "a", "1")
-    monkeypatch.setattr(Reader, "parts", lambda reader: {})
+    monkeypatch.setattr(Reader, "parts", lambda reader: Parts(0, {}))
     for _ in range(2):
         assert asked(store, held, "a") == ({"1"}, 1)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sent import T0_MS, counter, exponential, found, gauge, histogram, matchers, point, select, send, summary
 from sonde.query.config import QueryConfig
-from sonde.query.parts import PartsNow, SeenParts
+from sonde.query.parts import Parts, PartsNow, SeenParts
 from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.held_points import SLABS_A_KEY, HeldPoints, Slab, merged
 from sonde.query.prometheus.samples import StoreSource
@@ -285,10 +285,24 @@ def test_slabs_have_every_row_by_series_and_time(inserts: list[list[tuple[int, i
         (["d_1_1_0"], [], None),
         (["d_1_1_0"], ["d_1_1_0_2"], None),
         (["d_1_1_0_2"], ["d_1_1_0_2"], []),
+        (["d_1_1_0_2"], ["d_1_1_0_2", "d_5_5_0"], ["d_5_5_0"]),
+        (["d_1_1_0_2", "d_5_5_0"], ["d_1_5_1_2"], ["d_1_5_1_2"]),
+        (["d_1_1_0_2"], ["d_1_1_0_3"], None),
         (["d_1_2_1", "d_4_4_0"], ["d_1_4_2"], ["d_1_4_2"]),
     ],
 )
 def test_what_parts_tell_of_a_change(before: list[str], now: list[str], change: list[str] | None) -> None:
-    seen = SeenParts()
-    seen.change("d", frozenset(before))
-    assert seen.change("d", frozenset(now)) == change
+    seen = SeenParts("t")
+    seen.change("d", parts_at(1, before))
+    assert seen.change("d", parts_at(2, now)) == change
+
+
+def test_older_parts_than_those_seen_tell_nothing() -> None:
+    seen = SeenParts("t")
+    seen.change("d", parts_at(2, ["d_1_1_0", "d_2_2_0"]))
+    assert seen.change("d", parts_at(1, ["d_1_1_0"])) == []
+    assert seen.change("d", parts_at(3, ["d_1_2_1"])) == []
+
+
+def parts_at(asked: float, names: list[str]) -> Parts:
+    return Parts(asked, {"t": {"d": frozenset(names)}})
