@@ -16,7 +16,7 @@ from typing import Any
 
 from sonde.storage.migrate import migrate
 from sonde.storage.native import encode_block
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.rollups import VIEWS
 from sonde.storage.schema import table
 from sonde.storage.store import Store, open_store
@@ -90,7 +90,7 @@ def main() -> None:
     wanted = {"spans": options.spans, "logs": options.logs, "points_number": options.points}
     wanted["points_number on a grid"] = options.points
     with tempfile.TemporaryDirectory(prefix="sonde-disk-") as folder, open_store(f"chdb://{folder}/store") as store:
-        migrate(store, retention=Retention(0, 0, 0))
+        migrate(store, retention=FOR_EVER)
         cases = {case: measure(store, case, rows, options.columns) for case, rows in wanted.items() if rows}
     print(json.dumps({"benchmark": "disk", **machine(), "cases": cases}))
 

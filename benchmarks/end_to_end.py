@@ -30,14 +30,13 @@ from typing import Any
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.service import IngestService
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 
 TABLES = {"traces": ("spans",), "logs": ("logs",), "metrics": ("points_number",)}
 GATEWAY_NATIVE = ("event_engine", "grpc", "resolver", "timer")
 """How gRPC names threads of its own; every other thread that is not Python's is the engine's."""
 TICKS = os.sysconf("SC_CLK_TCK")
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 
 
 class Meter:

@@ -36,7 +36,7 @@ from sonde.query.times import TimeRange
 from sonde.storage import schema
 from sonde.storage.migrate import migrate
 from sonde.storage.native import encode_block
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 
 from benchmarks import columns
@@ -69,7 +69,7 @@ class Filled:
 
 def fill(store: Store, spans: int) -> Filled:
     """`spans` spans in blocks as the writer makes them, and the resources and scopes that they name."""
-    migrate(store, retention=Retention(traces_days=0, logs_days=0, metrics_days=0))
+    migrate(store, retention=FOR_EVER)
     trace_ids: list[bytes] = []
     at = columns.AT_UNIX_NANO
     for number in range(0, spans, BLOCK):

@@ -18,7 +18,13 @@ from sonde.storage.store import Store, open_store
 
 
 def retention_of(config: StorageConfig) -> Retention:
-    return Retention(config.retention_traces_days, config.retention_logs_days, config.retention_metrics_days)
+    return Retention(
+        config.retention_traces_days,
+        config.retention_logs_days,
+        config.retention_metrics_days,
+        config.retention_rollups_5m_days,
+        config.retention_rollups_1h_days,
+    )
 
 
 def open_configured(config: StorageConfig) -> Store:

@@ -24,6 +24,12 @@ class StorageConfig:
     retention_traces_days: int = setting(14, "days that spans are kept; 0 keeps them for ever")
     retention_logs_days: int = setting(30, "days that log records are kept; 0 keeps them for ever")
     retention_metrics_days: int = setting(90, "days that metric points are kept; 0 keeps them for ever")
+    retention_rollups_5m_days: int = setting(
+        180, "days that summaries of metrics by windows of 5 minutes are kept; 0 keeps them for ever"
+    )
+    retention_rollups_1h_days: int = setting(
+        730, "days that summaries of metrics by windows of an hour are kept; 0 keeps them for ever"
+    )
 
     def __post_init__(self) -> None:
         if not self.store.startswith(("chdb://", "http://", "https://")):
@@ -34,6 +40,6 @@ class StorageConfig:
             raise ValueError("cluster needs a ClickHouse server as the store: the embedded engine has no cluster")
         if not self.database.replace("_", "a").isalnum():
             raise ValueError(f"database must be letters, digits and underscores, not {self.database!r}")
-        for name in ("retention_traces_days", "retention_logs_days", "retention_metrics_days"):
-            if getattr(self, name) < 0:
+        for name in self.__dataclass_fields__:
+            if name.startswith("retention_") and getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (for ever) or more days")

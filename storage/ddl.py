@@ -106,7 +106,9 @@ def table_name(table: str, database: str, cluster: str | None) -> str:
 
 def replicated(engine: str, database: str, table: str) -> str:
     path = f"/clickhouse/tables/{{shard}}/{database}/{table}"
-    return f"Replicated{engine}({literal(path)}, '{{replica}}')"
+    name, _, arguments = engine.partition("(")
+    given = [literal(path), "'{replica}'", *filter(None, [arguments.removesuffix(")")])]
+    return f"Replicated{name}({', '.join(given)})"
 
 
 def distributed(table: str, key: str, database: str, cluster: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from sonde.storage.ddl import render
@@ -19,12 +19,26 @@ class Retention:
     traces_days: int = 14
     logs_days: int = 30
     metrics_days: int = 90
+    rollups_5m_days: int = 180
+    rollups_1h_days: int = 730
 
     def days(self, table: Table) -> int:
         """Days that rows of `table` are kept; 0 for ever."""
-        days = {"traces": self.traces_days, "logs": self.logs_days, "metrics": self.metrics_days, "": 0}
-        days["longest"] = max(days.values()) if self.traces_days and self.logs_days and self.metrics_days else 0
-        return days[table.retention]
+        signals = {"traces": self.traces_days, "logs": self.logs_days, "metrics": self.metrics_days}
+        rollups = {"rollups_5m": self.rollups_5m_days, "rollups_1h": self.rollups_1h_days}
+        longest = {
+            "longest": longest_of(signals.values()),
+            "longest of metrics": longest_of([self.metrics_days, *rollups.values()]),
+        }
+        return {**signals, **rollups, **longest, "": 0}[table.retention]
+
+
+FOR_EVER = Retention(0, 0, 0, 0, 0)
+
+
+def longest_of(days: Collection[int]) -> int:
+    """The longest of some retentions, where 0 is for ever."""
+    return max(days) if all(days) else 0
 
 
 def ttl(table: Table, days: int) -> str:

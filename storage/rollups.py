@@ -1,4 +1,4 @@
-"""Tables that materialized views fill as rows come in, and the views.
+"""Tables that materialized views fill as rows come in, and the views; and what `query/rollups` makes of metric points later.
 
 Made to be cheap first: together they cost about a third of an insert (figures in `docs/decisions/rollups.md`). What is
 kept of attribute values is a sample, deterministic so that a block inserted twice gives the same rows, and bounded per
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sonde.storage.schema import (
     LC,
     SERIES,
+    SERIES_ID,
     SERVICE_NAME,
     TABLES,
     TENANT,
@@ -171,6 +172,92 @@ METRICS = Table(
     sharding_key="cityHash64(name)",
 )
 
+POINT_SOURCE = Column("source", LC, "the table of points")
+POINT_HOURS = Table(
+    "point_hours",
+    "How many points each hour has got, late ones too: whether what was summarised of it still holds.",
+    (
+        TENANT,
+        POINT_SOURCE,
+        Column("end_time", "DateTime64(0, 'UTC')", "right edge of the hour, which holds it and not its left one"),
+        Column("points", SUM, "points inserted so far; those that retention has removed since still count"),
+    ),
+    order_by=("tenant", "source", "end_time"),
+    engine="AggregatingMergeTree",
+    partition_by="toYYYYMM(end_time)",
+    retention="longest of metrics",
+    ttl_column="end_time",
+    sharding_key="cityHash64(tenant)",
+)
+
+MILLISECONDS = "DateTime64(3, 'UTC')"
+NEWEST = "ReplacingMergeTree(version)"
+VERSION = Column("version", "UInt64", "when it was summarised, unix ns: of rows that say the same the newest counts")
+WINDOW_END = Column(
+    "end_time", "DateTime('UTC')", "right edge of the window, which holds it and not its left one", "Delta(4), ZSTD(1)"
+)
+ROLLUP_HOURS = Table(
+    "rollup_hours",
+    "Which hours of points are summarised in the tables `points_*_5m` and `points_*_1h`.",
+    (
+        TENANT,
+        Column("kind", LC, "what was summarised: a table of points, or a part of its series"),
+        WINDOW_END,
+        VERSION,
+        Column("points", "UInt64", "what `point_hours` had when its points were read: while it still has, this holds"),
+    ),
+    order_by=("tenant", "kind", "end_time"),
+    engine=NEWEST,
+    partition_by="toYYYYMM(end_time)",
+    retention="longest of metrics",
+    ttl_column="end_time",
+    sharding_key="cityHash64(tenant)",
+)
+
+
+def moment(name: str, comment: str) -> Column:
+    return Column(name, MILLISECONDS, comment, "Delta(8), ZSTD(1)")
+
+
+def measure(name: str, comment: str) -> Column:
+    return Column(name, "Float64", comment, "Delta(8), ZSTD(3)")
+
+
+def number_windows(width: str) -> Table:
+    """Summaries of `points_number` by windows of `width` ("5m" or "1h")."""
+    return Table(
+        f"points_number_{width}",
+        f"What the samples of a series in {width} come to: see docs/decisions/metric-rollups.md.",
+        (
+            TENANT,
+            SERIES_ID,
+            WINDOW_END,
+            VERSION,
+            Column("count", "UInt32", "samples that are no stale markers; all but `stale_time` is of these"),
+            moment("first_time", "time of the first sample"),
+            measure("first", "value of the first sample"),
+            moment("last_time", "time of the last sample"),
+            measure("last", "value of the last sample"),
+            measure("sum", "of the values"),
+            measure("min", "smallest value, NaN where there is no other"),
+            measure("max", "largest value, NaN where there is no other"),
+            measure("increase", "of a counter from the first sample to the last, resets corrected"),
+            moment("first_start", "start time of the first sample, 0 where unset"),
+            moment("last_start", "start time of the last sample, 0 where unset"),
+            moment("stale_time", "time of the last stale marker where it is later than the last sample, else 0"),
+        ),
+        order_by=("tenant", "series_id", "end_time"),
+        engine=NEWEST,
+        partition_by="toYYYYMM(end_time)",
+        retention=f"rollups_{width}",
+        ttl_column="end_time",
+        sharding_key="series_id",
+    )
+
+
+POINTS_NUMBER_5M = number_windows("5m")
+POINTS_NUMBER_1H = number_windows("1h")
+
 ROLLUPS: tuple[Table, ...] = (
     SPAN_MINUTES,
     LOG_MINUTES,
@@ -178,6 +265,10 @@ ROLLUPS: tuple[Table, ...] = (
     ATTRIBUTE_KEYS,
     ATTRIBUTE_VALUES,
     METRICS,
+    POINT_HOURS,
+    ROLLUP_HOURS,
+    POINTS_NUMBER_5M,
+    POINTS_NUMBER_1H,
 )
 ALL_TABLES: tuple[Table, ...] = (*TABLES, *ROLLUPS)
 
@@ -230,6 +321,22 @@ ORDER BY records DESC, value
 LIMIT {VALUES_A_KEY} BY tenant, type, key, day"""
     return View(f"{source}_attribute_values", source, "attribute_values", select.strip())
 
+
+def point_hours_view(source: str) -> View:
+    """Points by the hour. Samples are by the millisecond: a point less than one after the full hour is still of the one before."""
+    select = f"""
+SELECT tenant, '{source}' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
+FROM
+(
+    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
+    FROM {{{{table {source}}}}}
+    GROUP BY tenant, hour
+)"""
+    return View(f"{source}_point_hours", source, "point_hours", select.strip())
+
+
+SUMMARISED = ("points_number", "points_histogram")
+"""Tables of points whose series have rollups."""
 
 VIEWS: tuple[View, ...] = (
     View(
@@ -296,6 +403,7 @@ SELECT tenant, name, unit, type, temporality, is_monotonic, description,
 FROM {{table series}} AS series
 GROUP BY tenant, name, unit, type, temporality, is_monotonic, description, prometheus_type, prometheus_counts""".strip(),
     ),
+    *map(point_hours_view, SUMMARISED),
 )
 
 

@@ -84,7 +84,8 @@ class Table:
     partition_by: str = ""
     indexes: tuple[Index, ...] = ()
     retention: str = ""
-    """Which retention setting applies: "traces", "logs", "metrics", "longest" of the three, or "" for none."""
+    """Which retention setting applies: "traces", "logs", "metrics", "longest" of the three, "rollups_5m", "rollups_1h", "longest of
+    metrics" (points and rollups), or "" for none."""
     ttl_column: str = "time"
     settings: tuple[tuple[str, str], ...] = ()
     sharding_key: str = "rand()"

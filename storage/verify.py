@@ -43,7 +43,7 @@ def verify_table(store: Store, table: Table, retention: Retention, suffix: str) 
         return
     live = found[0]
     for what, declared, actual in (
-        ("engine", ("Replicated" if suffix else "") + table.engine, live["engine"]),
+        ("engine", ("Replicated" if suffix else "") + table.engine.partition("(")[0], live["engine"]),
         ("sorting key", ", ".join(table.order_by), live["sorting_key"]),
         ("partition key", table.partition_by, live["partition_key"]),
     ):

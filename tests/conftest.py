@@ -22,7 +22,7 @@ from clickhouse_http import ClickHouseFront, Gate
 from hypothesis import HealthCheck, settings
 from sonde.storage import embedded
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 
 settings.register_profile(
@@ -34,8 +34,6 @@ settings.register_profile(
     derandomize=os.environ.get("CI") == "true",
 )
 settings.load_profile("sonde")
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
-"""Tests write records of any age; those of retention set their own."""
 FORGETFUL = {"fsync_metadata": 0}
 """Tables of a test need not outlive a power cut."""
 

@@ -23,10 +23,9 @@ from sonde.ingest.service import IngestService
 from sonde.query.config import QueryConfig
 from sonde.query.prometheus import catalogue
 from sonde.query.reader import Gate, Reader
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store
 
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 PATIENCE_SECONDS = 120
 SCRAPES = 4
 """That are compared at the least."""

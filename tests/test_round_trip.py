@@ -42,12 +42,11 @@ from sonde.ingest.spool import SpoolWriter
 from sonde.ingest.writer import Writer
 from sonde.query.otlp_json import to_line
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 from stored import Served
 from test_otlp_meaning import CHOICES, applied, changes, whole
 
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 REQUESTS: dict[Signal, Any] = {
     Signal.TRACES: ExportTraceServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,

@@ -34,12 +34,11 @@ from sonde.ingest.addresses import Address, CannotListen, bind
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.errors import SpoolFull
 from sonde.ingest.service import IngestService
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store
 
 PATIENCE = 120.0
 """Seconds that a client, and a test, wait for what must come about, on a machine however busy."""
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 RESOURCE = Resource({"service.name": "shop", "service.version": "1.2.3", "host.cpus": 8, "tags": ("a", "b")})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from httpx import Client
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 from stored import Served
 
@@ -15,7 +15,7 @@ from stored import Served
 @pytest.fixture(scope="session")
 def shared_store(engine: Store) -> Iterator[Store]:
     store = open_store(engine.url, database="t_query_shared")
-    migrate(store, retention=Retention(traces_days=0, logs_days=0, metrics_days=0))
+    migrate(store, retention=FOR_EVER)
     yield store
     engine.command("DROP DATABASE IF EXISTS t_query_shared SYNC")
     store.close()

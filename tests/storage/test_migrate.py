@@ -10,7 +10,7 @@ from sonde.storage import migrate as migrations
 from sonde.storage.ddl import create_statements, render
 from sonde.storage.errors import SchemaError
 from sonde.storage.migrate import declared, migrate, pending, split_statements, verify
-from sonde.storage.retention import Retention, live_ttl, ttl
+from sonde.storage.retention import FOR_EVER, Retention, live_ttl, ttl
 from sonde.storage.rollups import ALL_TABLES, VIEWS, any_table
 from sonde.storage.schema import TABLES
 from sonde.storage.schema_page import page
@@ -25,7 +25,7 @@ SHAPE = """
 
 
 def test_replaying_the_migrations_ends_at_the_declared_schema(empty_store: Store, engine: Store) -> None:
-    migrate(empty_store, retention=Retention(0, 0, 0))
+    migrate(empty_store, retention=FOR_EVER)
     migrated = {row["name"]: row["made"] for row in empty_store.rows(SHAPE)}
     twin = f"{empty_store.database}_twin"
     engine.command(f"CREATE DATABASE {twin}")
@@ -147,6 +147,9 @@ def test_retention_is_applied_changed_and_taken_away(empty_store: Store) -> None
     assert live_ttl(empty_store, "logs") == "toDateTime(time) + toIntervalDay(4)"
     assert live_ttl(empty_store, "exemplars") == "toDateTime(point_time) + toIntervalDay(5)"
     assert live_ttl(empty_store, "attribute_keys") == "day + toIntervalDay(5)"
+    assert live_ttl(empty_store, "points_number_5m") == "toDateTime(end_time) + toIntervalDay(180)"
+    assert live_ttl(empty_store, "points_number_1h") == "toDateTime(end_time) + toIntervalDay(730)"
+    assert live_ttl(empty_store, "rollup_hours") == "toDateTime(end_time) + toIntervalDay(730)"
     assert live_ttl(empty_store, "resources") == ""
     longer = Retention(traces_days=7, logs_days=0, metrics_days=5)
     assert migrate(empty_store, retention=longer)
@@ -157,7 +160,7 @@ def test_retention_is_applied_changed_and_taken_away(empty_store: Store) -> None
 
 
 def test_rows_past_their_retention_go(empty_store: Store) -> None:
-    migrate(empty_store, retention=Retention(0, 0, 0))
+    migrate(empty_store, retention=FOR_EVER)
     insert_spans(empty_store, 100, "a", at_unix_nano=1_600_000_000_000_000_000)
     migrate(empty_store, retention=KEPT)
     empty_store.command("OPTIMIZE TABLE spans FINAL")
@@ -191,7 +194,7 @@ def test_a_change_by_hand_is_found(store: Store, change: str) -> None:
             store.command(f"DROP VIEW {view.name}")
     store.command("DROP VIEW IF EXISTS otel_logs")
     store.command(change)
-    problems = [finding.problem for finding in verify(store, retention=Retention(0, 0, 0))]
+    problems = [finding.problem for finding in verify(store, retention=FOR_EVER)]
     assert any(FINDINGS[change] in problem for problem in problems), problems
 
 
@@ -209,7 +212,9 @@ def test_a_cluster_has_replicated_tables_and_distributed_ones_over_them() -> Non
         local = next(
             s for s in statements if f"TABLE IF NOT EXISTS `telemetry`.`{table.name}_local` ON CLUSTER `all`" in s
         )
-        assert f"ENGINE = Replicated{table.engine}('/clickhouse/tables/{{shard}}/telemetry/{table.name}'" in local
+        engine, _, argument = table.engine.removesuffix(")").partition("(")
+        place = f"'/clickhouse/tables/{{shard}}/telemetry/{table.name}', '{{replica}}'"
+        assert f"ENGINE = Replicated{engine}({place}{', ' if argument else ''}{argument})\n" in local
         over = next(s for s in statements if f"TABLE IF NOT EXISTS `telemetry`.`{table.name}` ON CLUSTER `all`" in s)
         assert f"Distributed('all', 'telemetry', '{table.name}_local', {table.sharding_key})" in over
     views = [s for s in statements if s.startswith("CREATE MATERIALIZED VIEW")]

@@ -179,10 +179,10 @@ import os, sys
 sys.path[:0] = [{tests!r}, {root!r}]
 from storage_rows import count, insert_spans
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import open_store
 store = open_store(sys.argv[1])
-migrate(store, retention=Retention(0, 0, 0))
+migrate(store, retention=FOR_EVER)
 insert_spans(store, 1_000, "a")
 print(count(store, "spans"), count(store, "span_minutes", "sum(calls)"), count(store, "trace_ranges", "sum(spans)"))
 sys.stdout.flush()

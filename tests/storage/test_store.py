@@ -227,12 +227,12 @@ OUT_OF_DESCRIPTORS = """
 import os, resource, sys
 from sonde.storage.errors import StoreUnavailable
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import open_store
 from storage_rows import count, insert_spans
 
 with open_store(sys.argv[1]) as store:
-    migrate(store, retention=Retention(0, 0, 0))
+    migrate(store, retention=FOR_EVER)
     insert_spans(store, 10, "everything is loaded then")
     first_free, before = os.open(os.devnull, os.O_RDONLY), resource.getrlimit(resource.RLIMIT_NOFILE)
     failed = 0
