@@ -325,13 +325,11 @@ LIMIT {VALUES_A_KEY} BY tenant, type, key, day"""
 def point_hours_view(source: str) -> View:
     """Points by the hour. Samples are by the millisecond: a point less than one after the full hour is still of the one before."""
     select = f"""
-SELECT tenant, '{source}' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
-FROM
-(
-    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
-    FROM {{{{table {source}}}}}
-    GROUP BY tenant, hour
-)"""
+SELECT tenant, '{source}' AS source,
+    toDateTime64(intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) * 3600, 0, 'UTC') AS end_time,
+    count() AS points
+FROM {{{{table {source}}}}}
+GROUP BY tenant, end_time"""
     return View(f"{source}_point_hours", source, "point_hours", select.strip())
 
 

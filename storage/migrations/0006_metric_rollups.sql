@@ -86,41 +86,33 @@ COMMENT 'What the samples of a series in 1h come to: see docs/decisions/metric-r
 ;
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table points_number_point_hours}}{{on_cluster}}
 TO {{table point_hours}}
-AS SELECT tenant, 'points_number' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
-FROM
-(
-    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
-    FROM {{table points_number}}
-    GROUP BY tenant, hour
-)
+AS SELECT tenant, 'points_number' AS source,
+    toDateTime64(intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) * 3600, 0, 'UTC') AS end_time,
+    count() AS points
+FROM {{table points_number}}
+GROUP BY tenant, end_time
 ;
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table points_histogram_point_hours}}{{on_cluster}}
 TO {{table point_hours}}
-AS SELECT tenant, 'points_histogram' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
-FROM
-(
-    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
-    FROM {{table points_histogram}}
-    GROUP BY tenant, hour
-)
+AS SELECT tenant, 'points_histogram' AS source,
+    toDateTime64(intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) * 3600, 0, 'UTC') AS end_time,
+    count() AS points
+FROM {{table points_histogram}}
+GROUP BY tenant, end_time
 ;
 INSERT INTO {{view point_hours}} (tenant, source, end_time, points)
-SELECT tenant, 'points_number' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
-FROM
-(
-    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
-    FROM {{view points_number}}
-    GROUP BY tenant, hour
-)
+SELECT tenant, 'points_number' AS source,
+    toDateTime64(intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) * 3600, 0, 'UTC') AS end_time,
+    count() AS points
+FROM {{view points_number}}
+GROUP BY tenant, end_time
 SETTINGS max_partitions_per_insert_block = 0
 ;
 INSERT INTO {{view point_hours}} (tenant, source, end_time, points)
-SELECT tenant, 'points_histogram' AS source, fromUnixTimestamp64Second(hour * 3600, 'UTC') AS end_time, points
-FROM
-(
-    SELECT tenant, intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) AS hour, count() AS points
-    FROM {{view points_histogram}}
-    GROUP BY tenant, hour
-)
+SELECT tenant, 'points_histogram' AS source,
+    toDateTime64(intDiv(toUnixTimestamp64Milli(time) + 3599999, 3600000) * 3600, 0, 'UTC') AS end_time,
+    count() AS points
+FROM {{view points_histogram}}
+GROUP BY tenant, end_time
 SETTINGS max_partitions_per_insert_block = 0
 ;
