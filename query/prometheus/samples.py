@@ -12,9 +12,11 @@ from sonde.query.prometheus.metrics import HISTOGRAM, Part, accepted
 from sonde.query.prometheus.points import IS_STALE, STALE_VALUE, Budget, Points, Window, fetch
 from sonde.query.prometheus.running_totals import midnight, since, with_running_totals
 from sonde.query.prometheus.strands import TABLES, Strand, find_strands
+from sonde.query.promql.summaries import Summaries
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 from sonde.query.reader import Reader
+from sonde.query.rollups import reading
 
 MAX_SAMPLES = 50_000_000
 NUMBER = f"if({IS_STALE}, {STALE_VALUE}, value) AS value"
@@ -47,6 +49,17 @@ class StoreSource:
         for strand in find_strands(self.reader, matchers, start_ms):
             pieces += self._samples(strand, matchers, window)
         return merged(pieces)
+
+    def summaries(self, matchers: Sequence[Matcher], width_ms: int, start_ms: int, end_ms: int) -> Summaries | None:
+        """All windows of that width which end in `(start_ms, end_ms]`, of the series that `select` would find in them.
+
+        None where there are none to be had, or where most of them would be made of the samples.
+        """
+
+        def samples(strand: Strand, window: Window) -> Iterator[Samples]:
+            return self._samples(strand, matchers, window)
+
+        return reading.summaries(self.reader, matchers, width_ms, start_ms, end_ms, self.budget, samples)
 
     def _samples(self, strand: Strand, matchers: Sequence[Matcher], window: Window) -> Iterator[Samples]:
         """The samples of a strand; deltas are read from midnight on, and become totals since then."""

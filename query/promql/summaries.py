@@ -1,0 +1,75 @@
+"""What the samples of windows come to: enough for the functions of whole windows, without the samples.
+
+Windows are left-open and right-closed as those of PromQL, and named by their right edges, which are multiples of their width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from sonde.query.promql.labels import LabelTable
+from sonde.query.promql.summary_kernels import count_windows, merge_windows, summarize_windows
+from sonde.query.promql.values import Floats, Ints, Samples, plain
+from sonde.query.promql.windows import stale
+
+
+@dataclass(frozen=True, slots=True)
+class Summaries:
+    """Windows of n series of floats, by series and end; one without any sample or stale marker is left out."""
+
+    labels: LabelTable
+    """n series."""
+    width_ms: int
+    offsets: Ints
+    """(n + 1,), ascending from 0."""
+    ends: Ints
+    """(m,) ms, the right edges."""
+    counts: Ints
+    """(m,) samples that are no stale markers: all but `stale_times` is of these, and means nothing where there are none."""
+    first_times: Ints
+    firsts: Floats
+    last_times: Ints
+    lasts: Floats
+    sums: Floats
+    minima: Floats
+    """NaN only where there is nothing else."""
+    maxima: Floats
+    increases: Floats
+    """From the first sample to the last, what was lost to resets of a counter added."""
+    first_starts: Ints
+    """(m,) start time of the first sample, 0 where unknown."""
+    last_starts: Ints
+    stale_times: Ints
+    """(m,) time of the last stale marker where it is later than the last sample, else 0."""
+
+
+def summarize(samples: Samples, width_ms: int) -> Summaries:
+    """The windows of samples without histograms."""
+    counts = np.zeros(samples.labels.size, np.int64)
+    times, offsets = plain(samples.times), plain(samples.offsets)
+    count_windows(times, offsets, width_ms, counts)
+    windows = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    size = int(windows[-1])
+    ints = [np.zeros(size, np.int64) for _ in range(7)]
+    floats = [np.zeros(size) for _ in range(6)]
+    ends, number, first_times, last_times, first_starts, last_starts, stale_times = ints
+    firsts, lasts, sums, minima, maxima, increases = floats
+    starts = np.zeros(0, np.int64) if samples.start_times is None else plain(samples.start_times)
+    made = (ends, number, first_times, firsts, last_times, lasts, sums, minima, maxima, increases)
+    made = (*made, first_starts, last_starts, stale_times)
+    summarize_windows(times, plain(samples.values), stale(samples), starts, offsets, width_ms, *made)
+    return Summaries(samples.labels, width_ms, windows, *made)
+
+
+FLAT = tuple(each.name for each in fields(Summaries) if each.name not in ("labels", "width_ms", "offsets"))
+"""The arrays that have a place for each window."""
+
+
+def coarser(summaries: Summaries, width_ms: int) -> Summaries:
+    """Wider windows made of these, whose width divides theirs; those of a series that end at the same time become one."""
+    arrays = [getattr(summaries, name).copy() for name in FLAT]
+    windows = np.zeros_like(summaries.offsets)
+    merge_windows(*arrays, plain(summaries.offsets), width_ms, windows)
+    size = int(windows[-1])
+    return Summaries(summaries.labels, width_ms, windows, *(array[:size].copy() for array in arrays))

@@ -1,0 +1,1 @@
+"""OTLP metrics as Prometheus sees them, and its HTTP API: names, series, samples from the store, the routes."""

@@ -1,0 +1,180 @@
+"""Points of closed hours, summarised and stored.
+
+Each batch is read, summarised by five minutes and by the hour, inserted, and only then recorded in `rollup_hours`. Whatever
+happens before that leaves rows which nobody reads, and which the next build of the hour replaces; a batch can be built any
+number of times, also by two at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from sonde.query import filters
+from sonde.query.filters import Filter
+from sonde.query.prometheus.metrics import DELTA
+from sonde.query.prometheus.points import Block, Points, Window, placed, runs_of
+from sonde.query.prometheus.samples import HAS_VALUE, NUMBER
+from sonde.query.promql.labels import LabelTable
+from sonde.query.promql.summaries import coarser, summarize
+from sonde.query.promql.values import Samples
+from sonde.query.rollups.hours import DAY_MS, HOUR_MS, Hours, Ints, due, read_hours, read_kept
+from sonde.query.rollups.kinds import FIVE_MINUTES_MS, Kind
+from sonde.query.rollups.stored_windows import Ids, as_block
+from sonde.storage.columns import Column, Constant
+from sonde.storage.native import encode_block
+from sonde.storage.rollups import ROLLUP_HOURS
+from sonde.storage.schema import Table
+from sonde.storage.store import Store
+
+POINTS_AT_ONCE = 1_000_000
+"""About as many are in memory at a time: 32 bytes each as they are read, three times that while they are summarised."""
+POINTS_A_BATCH = 4_000_000
+"""Hours are recorded together up to so many points."""
+LIMITS = {"max_execution_time": 300, "max_memory_usage": 2 << 30, "distributed_product_mode": "global"}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive hours of one day."""
+
+    tenant: str
+    kind: Kind
+    hours: Ints
+    points: Ints
+    """(h,) as `point_hours` had it."""
+
+    @property
+    def window(self) -> Window:
+        return Window((int(self.hours[0]) - 1) * HOUR_MS + 1, int(self.hours[-1]) * HOUR_MS)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was done."""
+
+    hours: int = 0
+    points: int = 0
+    windows: int = 0
+    """Rows written."""
+    seconds: float = 0.0
+
+    def add(self, other: Figures) -> None:
+        self.hours += other.hours
+        self.points += other.points
+        self.windows += other.windows
+        self.seconds += other.seconds
+
+
+def batches(
+    store: Store,
+    tenant: str,
+    kind: Kind,
+    after_ms: int,
+    before_ms: int,
+    *,
+    again: bool = False,
+) -> list[Batch]:
+    """What is due of the hours in `(after_ms, before_ms]`, newest first."""
+    hours = read_hours(store.rows, tenant, kind, after_ms, before_ms)
+    return list(divided(tenant, kind, hours, due(hours, read_kept(store.rows, kind), before_ms, again=again)))[::-1]
+
+
+def divided(tenant: str, kind: Kind, hours: Hours, wanted: Ints) -> Iterator[Batch]:
+    """Those hours as batches, oldest first."""
+    points = hours.points[np.searchsorted(hours.hours, wanted)]
+    day = (wanted - 1) * HOUR_MS // DAY_MS
+    begin = 0
+    for at in range(1, len(wanted) + 1):
+        if (
+            at == len(wanted)
+            or day[at] != day[begin]
+            or wanted[at] != wanted[at - 1] + 1
+            or (points[begin : at + 1].sum() > POINTS_A_BATCH)
+        ):
+            yield Batch(tenant, kind, wanted[begin:at], points[begin:at])
+            begin = at
+
+
+def build(store: Store, batch: Batch, stopped: Callable[[], bool] = lambda: False) -> Figures | None:
+    """Summarises a batch and records it; None where it was stopped before that."""
+    began = time.monotonic()
+    version = time.time_ns()
+    figures = Figures(hours=len(batch.hours))
+    for number, (ids, samples) in enumerate(parts(store, batch)):
+        if stopped():
+            return None
+        figures.points += len(samples.times)
+        found = summarize(samples, FIVE_MINUTES_MS)
+        for width, table in batch.kind.tables.items():
+            found = found if found.width_ms == width else coarser(found, width)
+            token = f"{batch.tenant}/{table.name}/{batch.hours[0]}-{batch.hours[-1]}/{version}/{number}"
+            figures.windows += insert(store, table, as_block(batch.tenant, ids, found, version), token)
+    record(store, batch, version)
+    figures.seconds = time.monotonic() - began
+    return figures
+
+
+def insert(store: Store, table: Table, block: dict[str, Column], token: str) -> int:
+    rows = len(block["tenant"])
+    if rows:
+        store.insert_block(table.name, encode_block(table, block, rows), list(block), token=token)
+    return rows
+
+
+def record(store: Store, batch: Batch, version: int) -> None:
+    rows = len(batch.hours)
+    block: dict[str, Column] = {
+        "tenant": Constant(batch.tenant.encode(), rows),
+        "kind": Constant(batch.kind.name.encode(), rows),
+        "end_time": (batch.hours * 3600).astype(np.uint32),
+        "version": Constant(version.to_bytes(8, "little"), rows),
+        "points": batch.points.astype(np.uint64),
+    }
+    token = f"{batch.tenant}/{batch.kind.name}/{batch.hours[0]}-{batch.hours[-1]}/{version}"
+    insert(store, ROLLUP_HOURS, block, token)
+
+
+def parts(store: Store, batch: Batch) -> Iterator[tuple[Ids, Samples]]:
+    """The samples of the batch without labels, some series at a time, and the ids of these."""
+    count = max(1, -(-int(batch.points.sum()) // POINTS_AT_ONCE))
+    edges = [number * 2**64 // count for number in range(count + 1)]
+    for low, high in pairwise(edges):
+        ids, points = read(store, batch, low, high - 1)
+        if len(ids):
+            labels = LabelTable.empty(len(ids))
+            yield ids, Samples(labels, points.offsets, points.times, points.columns["value"], None, points.starts)
+
+
+def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Ids, Points]:
+    """The points of the series whose ids are in `[low, high]`, both inclusive: fingerprints are spread evenly."""
+    clause, params = filters.join(
+        [
+            Filter("series_id BETWEEN {low:UInt64} AND {high:UInt64}", {"low": low, "high": high}),
+            filters.between(batch.window.range),
+            Filter(HAS_VALUE, {}),
+        ]
+    )
+    sql = f"""
+        SELECT series_id, time AS nano, start_time AS start_nano, {NUMBER}
+        FROM {batch.kind.source}
+        PREWHERE tenant = {{tenant:String}}
+          AND {clause}
+          AND series_id NOT IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND temporality = {{delta:Int32}})
+    """
+    given = list(store.blocks(sql, {"tenant": batch.tenant, "delta": DELTA, **params}, settings=LIMITS))
+    if not given:
+        nothing = np.zeros(0, np.int64)
+        return np.zeros(0, np.uint64), Points(np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)})
+    ids = np.unique(np.concatenate([first_of_runs(block["series_id"]) for block in given]))
+    blocks = [Block(runs_of(block.pop("series_id"), ids), block) for block in given]
+    counts = sum((block.runs.counts(len(ids)) for block in blocks), np.zeros(len(ids), np.int64))
+    return ids, placed(blocks, "value", np.concatenate(([0], np.cumsum(counts))))
+
+
+def first_of_runs(ids: Ids) -> Ids:
+    """The distinct neighbours of a column."""
+    return ids[np.concatenate(([True], ids[1:] != ids[:-1]))]

@@ -1,0 +1,181 @@
+"""Summaries from rollups are those of the samples, whatever came late, twice, or not at all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from sent import T0_MS, counter, gauge, point, send
+from sonde.query.promql.summaries import FLAT
+from sonde.storage.store import Store
+from windows_of import FIVE_MINUTES, HOUR, assert_same, build_all, of_samples, stored
+
+BEGIN = T0_MS // HOUR * HOUR
+"""A full hour."""
+ENDED = BEGIN + 6 * HOUR
+STALE = {"flags": 1}
+
+
+def at(hours: float, **fields: Any) -> Any:
+    """A point so many hours after `BEGIN`."""
+    return point((BEGIN - T0_MS) / 1000 + hours * 3600, **fields)
+
+
+def minutes(first: float, last: float, value: Any, **fields: Any) -> list[Any]:
+    """A point at every minute from `first` to `last`, both in hours; `value(i)` is that of the i-th."""
+    count = round((last - first) * 60) + 1
+    return [at(first + index / 60, asDouble=spelled(value(index)), **fields) for index in range(count)]
+
+
+def spelled(value: float) -> float | str:
+    """As OTLP/JSON has it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+@pytest.fixture(params=[FIVE_MINUTES, HOUR], ids=["5m", "1h"])
+def width(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def check(store: Store, selector: str, width: int, tenant: str = "t", after: int = BEGIN, end: int = ENDED) -> None:
+    expected = of_samples(store, tenant, selector, width, after, end)
+    assert len(expected.ends)
+    assert_same(stored(store, tenant, selector, width, after, end), expected)
+
+
+SERIES = {
+    "a counter": minutes(0, 5, lambda i: 3.0 * i),
+    "a counter that is reset": minutes(0, 5, lambda i: float(i % 7)),
+    "a reset at the hour": minutes(0, 5, lambda i: float(i % 60)),
+    "a gauge": minutes(0, 5, lambda i: math.sin(i)),
+    "nothing a number": minutes(0, 5, lambda i: math.nan if i % 3 else 1.0),
+    "infinities": minutes(0, 5, lambda i: (math.inf, 1.0, -math.inf)[i % 3]),
+    "a few": [at(0.5, asDouble=1.0), at(2.5, asDouble=2.0), at(2.501, asDouble=1.5)],
+    "on the edges": [at(hour, asDouble=float(hour)) for hour in range(6)],
+    "just after the edges": [at(hour + 0.0005 / 3600, asDouble=float(hour)) for hour in range(6)],
+    "ended": [*minutes(0, 1.5, lambda i: float(i)), at(1.6, **STALE)],
+    "ended and begun again": [
+        *minutes(0, 1.5, lambda i: float(i)),
+        at(1.51, **STALE),
+        *minutes(1.55, 4, lambda i: float(i)),
+    ],
+    "a marker alone in its window": [at(0.5, asDouble=1.0), at(3.5, **STALE)],
+    "without a value": [at(0.5, asDouble=1.0), at(0.6), at(0.7, asDouble=2.0)],
+    "twice in a millisecond": [at(0.5, asDouble=1.0), at(0.5 + 0.0000001 / 3600, asDouble=2.0), at(0.7, asDouble=2.0)],
+    "with a start": minutes(0, 5, lambda i: float(i), start=-3600),
+    "restarted": [
+        *minutes(0, 2.5, lambda i: float(i), start=-3600),
+        *minutes(2.6, 5, lambda i: 200.0 + i, start=2.55 * 3600),
+    ],
+}
+
+
+@pytest.mark.parametrize("points", SERIES.values(), ids=SERIES.keys())
+def test_rollups_say_what_the_samples_say(store: Store, points: list[Any], width: int) -> None:
+    send(store, "t", counter("x", *points))
+    assert build_all(store, "t", BEGIN - HOUR, ENDED).hours
+    check(store, "x_total", width)
+
+
+def test_what_is_not_built_yet_is_made_of_points(store: Store, width: int) -> None:
+    send(store, "t", counter("x", *minutes(0, 5.5, lambda i: float(i % 100))))
+    build_all(store, "t", BEGIN - HOUR, BEGIN + 4 * HOUR)
+    check(store, "x_total", width)
+    store.command(f"TRUNCATE TABLE points_number_{'5m' if width == FIVE_MINUTES else '1h'}")
+    found = stored(store, "t", "x_total", width, BEGIN, ENDED)
+    assert found is not None
+    assert found.ends.min() > BEGIN + 4 * HOUR, "the hours that are built were read from the rollups"
+
+
+def test_late_points_count_at_once_and_after_the_next_build(store: Store, width: int) -> None:
+    send(store, "t", counter("x", *minutes(0, 5, lambda i: float(i))))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    send(store, "t", counter("x", at(2.505, asDouble=1.0)), gauge("new", at(1.2, asDouble=4.0)))
+    check(store, "x_total", width)
+    check(store, "new", width)
+    assert build_all(store, "t", BEGIN - HOUR, ENDED).hours == 2
+    assert build_all(store, "t", BEGIN - HOUR, ENDED).hours == 0
+    check(store, "x_total", width)
+    check(store, "new", width)
+
+
+def test_an_hour_built_again_is_as_it_was(store: Store, width: int) -> None:
+    send(store, "t", counter("x", *minutes(0, 5, lambda i: float(i))))
+    first = build_all(store, "t", BEGIN - HOUR, ENDED)
+    again = build_all(store, "t", BEGIN - HOUR, ENDED, again=True)
+    assert (again.hours, again.points, again.windows) == (first.hours, first.points, first.windows)
+    check(store, "x_total", width)
+
+
+def test_tenants_are_kept_apart(store: Store, width: int) -> None:
+    send(store, "t", gauge("x", *minutes(0, 5, lambda i: 1.0)))
+    send(store, "u", gauge("x", *minutes(0, 5, lambda i: 2.0)))
+    for tenant in ("t", "u"):
+        build_all(store, tenant, BEGIN - HOUR, ENDED)
+    for tenant in ("t", "u"):
+        check(store, "x", width, tenant)
+
+
+def test_series_with_the_same_labels_follow_one_another(store: Store, width: int) -> None:
+    """As they do where an attribute that is no label changes with a new version of a service."""
+    for version, begin, end in (("1", 0, 2.5), ("2", 2.52, 5)):
+        resource = {"service.name": "shop", "service.instance.id": "a", "service.version": version}
+        send(store, "t", counter("x", *minutes(begin, end, lambda i: float(i))), resource=resource)
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    check(store, "x_total", width)
+
+
+def test_series_with_the_same_labels_at_the_same_time_are_left_to_the_samples(store: Store, width: int) -> None:
+    for version in ("1", "2"):
+        resource = {"service.name": "shop", "service.instance.id": "a", "service.version": version}
+        send(store, "t", gauge("x", *minutes(0, 5, lambda i: float(i))), resource=resource)
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    assert stored(store, "t", "x", width, BEGIN, ENDED) is None
+
+
+def test_a_selector_of_several_metrics_has_them_all(store: Store, width: int) -> None:
+    for name in ("x", "y"):
+        send(store, "t", gauge(name, *(at(0.25 * index, asDouble=1.0, labels={"n": index}) for index in range(20))))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    check(store, '{__name__=~"x|y", n=~"[5-9]"}', width)
+
+
+def test_deltas_are_left_to_the_samples(store: Store, width: int) -> None:
+    send(
+        store, "t", counter("x", *minutes(0, 5, lambda i: 1.0), delta=True), counter("y", *minutes(0, 5, lambda i: 1.0))
+    )
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    assert stored(store, "t", "x_total", width, BEGIN, ENDED) is None
+    assert store.rows("SELECT uniq(series_id) AS series FROM points_number_5m") == [{"series": 1}]
+
+
+def test_target_info_is_left_to_the_samples(store: Store, width: int) -> None:
+    send(store, "t", gauge("x", at(1, asDouble=1.0)))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    assert stored(store, "t", '{__name__=~".+"}', width, BEGIN, ENDED) is None
+
+
+def test_where_little_is_built_the_samples_are_read(store: Store, width: int) -> None:
+    send(store, "t", gauge("x", *minutes(0, 5, lambda i: 1.0)))
+    assert stored(store, "t", "x", width, BEGIN, ENDED) is None
+    build_all(store, "t", BEGIN - HOUR, BEGIN + HOUR)
+    assert stored(store, "t", "x", width, BEGIN, ENDED) is None
+
+
+def test_more_windows_than_samples_are_allowed_are_left_to_the_samples(store: Store, width: int) -> None:
+    send(store, "t", gauge("x", *minutes(0, 5, lambda i: 1.0)))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    assert stored(store, "t", "x", width, BEGIN, ENDED) is not None
+    assert stored(store, "t", "x", width, BEGIN, ENDED, max_samples=48) is None
+
+
+def test_a_metric_that_is_not_there_has_no_windows(store: Store, width: int) -> None:
+    send(store, "t", gauge("x", *minutes(0, 5, lambda i: 1.0)))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    found = stored(store, "t", "nothing", width, BEGIN, ENDED)
+    assert found is not None
+    assert found.labels.size == 0
+    assert all(len(getattr(found, name)) == 0 for name in FLAT)
