@@ -21,7 +21,7 @@ from sonde.query.prometheus.samples import HAS_VALUE, NUMBER
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.summaries import coarser, summarize
 from sonde.query.promql.values import Samples
-from sonde.query.rollups.hours import DAY_MS, HOUR_MS, Hours, Ints, due, read_hours, read_kept
+from sonde.query.rollups.hours import DAY_MS, HOUR_MS, Hours, Ints, due, hours_by_tenant, read_kept
 from sonde.query.rollups.kinds import FIVE_MINUTES_MS, Kind
 from sonde.query.rollups.stored_windows import Ids, as_block
 from sonde.storage.columns import Column, Constant
@@ -71,30 +71,37 @@ class Figures:
 
 def batches(
     store: Store,
-    tenant: str,
     kind: Kind,
     after_ms: int,
     before_ms: int,
     *,
+    tenant: str | None = None,
     again: bool = False,
+    resting_since_ms: int | None = None,
 ) -> list[Batch]:
-    """What is due of the hours in `(after_ms, before_ms]`, newest first."""
-    hours = read_hours(store.rows, tenant, kind, after_ms, before_ms)
-    return list(divided(tenant, kind, hours, due(hours, read_kept(store.rows, kind), before_ms, again=again)))[::-1]
+    """What is due of the hours that ended in `(after_ms, before_ms]`, of one tenant or of all; newest first.
+
+    With `again` all of them that have points. What was summarised after `resting_since_ms` is left alone.
+    """
+    closed = before_ms // HOUR_MS * HOUR_MS
+    kept = read_kept(store.rows, kind)
+    found: list[Batch] = []
+    for name, hours in hours_by_tenant(store.rows, kind, after_ms, closed, tenant=tenant, outdated=not again).items():
+        wanted = due(hours, kept, again=again)
+        if resting_since_ms is not None:
+            wanted = np.setdiff1d(wanted, hours.hours[hours.built_at > resting_since_ms])
+        found += divided(name, kind, hours, wanted)
+    return sorted(found, key=lambda batch: -batch.hours[-1])
 
 
 def divided(tenant: str, kind: Kind, hours: Hours, wanted: Ints) -> Iterator[Batch]:
-    """Those hours as batches, oldest first."""
+    """Those hours as batches, oldest first: consecutive ones of a day, up to `POINTS_A_BATCH`."""
     points = hours.points[np.searchsorted(hours.hours, wanted)]
     day = (wanted - 1) * HOUR_MS // DAY_MS
     begin = 0
     for at in range(1, len(wanted) + 1):
-        if (
-            at == len(wanted)
-            or day[at] != day[begin]
-            or wanted[at] != wanted[at - 1] + 1
-            or (points[begin : at + 1].sum() > POINTS_A_BATCH)
-        ):
+        goes_on = at < len(wanted) and day[at] == day[begin] and wanted[at] == wanted[at - 1] + 1
+        if not goes_on or points[begin : at + 1].sum() > POINTS_A_BATCH:
             yield Batch(tenant, kind, wanted[begin:at], points[begin:at])
             begin = at
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sonde.query import filters
+from sonde.query.filters import Filter
 from sonde.query.rollups.kinds import Kind
 
 HOUR_MS = 3_600_000
@@ -37,11 +40,16 @@ class Hours:
     """(h,) points they have got."""
     built: Ints
     """(h,) points they had when they were summarised, or `NEVER`."""
+    built_at: Ints
+    """(h,) ms, when that was."""
 
     @property
     def current(self) -> NDArray[np.bool_]:
         """(h,) whether the summaries hold for all points there are."""
         return self.built == self.points
+
+
+NO_HOURS = Hours(*(np.zeros(0, np.int64) for _ in range(4)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +65,61 @@ class Kept:
         return hours * HOUR_MS <= self.points_ms
 
 
-def read_hours(rows: Rows, tenant: str, kind: Kind, after_ms: int, end_ms: int) -> Hours:
-    """The hours that reach into `(after_ms, end_ms]`."""
-    sql = f"""
-        SELECT hour, max(got) AS points, max(had) AS built
-        FROM (
-            SELECT intDiv(toUnixTimestamp(end_time), 3600) AS hour, toInt64(sum(points)) AS got, toInt64({NEVER}) AS had
-            FROM point_hours
-            WHERE tenant = {{tenant:String}} AND source = {{source:String}}
-              AND end_time > toDateTime64({{after:Int64}}, 0, 'UTC') AND end_time < toDateTime64({{end:Int64}}, 0, 'UTC')
-            GROUP BY hour
-            UNION ALL
-            SELECT intDiv(toUnixTimestamp(end_time), 3600) AS hour, toInt64(0) AS got, toInt64(argMax(points, version)) AS had
-            FROM rollup_hours
-            WHERE tenant = {{tenant:String}} AND kind = {{kind:String}}
-              AND end_time > toDateTime64({{after:Int64}}, 0, 'UTC') AND end_time < toDateTime64({{end:Int64}}, 0, 'UTC')
-            GROUP BY hour
-        )
-        GROUP BY hour
-        ORDER BY hour
-    """
-    found = rows(
-        sql,
-        {
-            "tenant": tenant,
-            "source": kind.source,
-            "kind": kind.name,
-            "after": max(after_ms, 0) // 1000,
-            "end": min(-(-end_ms // HOUR_MS) + 1, LAST_HOUR) * 3600,
-        },
-    )
-    return Hours(*(np.array([row[name] for row in found], np.int64) for name in ("hour", "points", "built")))
-
-
 LAST_HOUR = 2**32 // 3600
 """Windows end within the 32 bits of a DateTime: later points are never summarised."""
+
+
+def read_hours(rows: Rows, tenant: str, kind: Kind, after_ms: int, end_ms: int) -> Hours:
+    """The hours of a tenant that reach into `(after_ms, end_ms]`."""
+    return hours_by_tenant(rows, kind, after_ms, end_ms, tenant=tenant).get(tenant, NO_HOURS)
+
+
+def hours_by_tenant(
+    rows: Rows, kind: Kind, after_ms: int, end_ms: int, *, tenant: str | None = None, outdated: bool = False
+) -> dict[str, Hours]:
+    """The hours that reach into `(after_ms, end_ms]`, of one tenant or of all; only those `outdated` that are to be summarised."""
+    between, params = filters.join(
+        [
+            filters.equals("tenant", tenant),
+            Filter("end_time > toDateTime64({after:Int64}, 0, 'UTC')", {"after": max(after_ms, 0) // 1000}),
+            Filter("end_time <= toDateTime64({last:Int64}, 0, 'UTC')", {"last": last_hour(end_ms) * 3600}),
+        ]
+    )
+    sql = f"""
+        SELECT tenant, hour, max(got) AS points, max(had) AS built, max(had_at) AS built_at
+        FROM (
+            SELECT tenant, intDiv(toUnixTimestamp(end_time), 3600) AS hour,
+                toInt64(sum(points)) AS got, toInt64({NEVER}) AS had, toInt64(0) AS had_at
+            FROM point_hours
+            WHERE source = {{source:String}}
+              AND {between}
+            GROUP BY tenant, hour
+            UNION ALL
+            SELECT tenant, intDiv(toUnixTimestamp(end_time), 3600) AS hour,
+                toInt64(0) AS got, toInt64(argMax(points, version)) AS had, toInt64(max(version)) AS had_at
+            FROM rollup_hours
+            WHERE kind = {{kind:String}}
+              AND {between}
+            GROUP BY tenant, hour
+        )
+        GROUP BY tenant, hour
+        HAVING {"points > 0 AND built != points" if outdated else "1"}
+        ORDER BY tenant, hour
+    """
+    found = rows(sql, {"source": kind.source, "kind": kind.name, **params})
+    return {name: hours_of(list(group)) for name, group in groupby(found, lambda row: row["tenant"])}
+
+
+def last_hour(end_ms: int) -> int:
+    """The hour that holds this time."""
+    return min(-(-end_ms // HOUR_MS), LAST_HOUR)
+
+
+def hours_of(found: Sequence[dict[str, Any]]) -> Hours:
+    columns = {
+        name: np.array([row[name] for row in found], np.int64) for name in ("hour", "points", "built", "built_at")
+    }
+    return Hours(columns["hour"], columns["points"], columns["built"], columns["built_at"] // 1_000_000)
 
 
 def read_kept(rows: Rows, kind: Kind, now_ms: int | None = None) -> Kept:
@@ -111,20 +139,12 @@ def read_kept(rows: Rows, kind: Kind, now_ms: int | None = None) -> Kept:
     return Kept(since[kind.source], {width: since[table.name] for width, table in kind.tables.items()})
 
 
-def tenants(rows: Rows, kind: Kind) -> list[str]:
-    """All that have points of the kind."""
-    sql = "SELECT DISTINCT tenant FROM point_hours WHERE source = {source:String} ORDER BY tenant"
-    return [row["tenant"] for row in rows(sql, {"source": kind.source})]
-
-
-def due(hours: Hours, kept: Kept, before_ms: int, *, again: bool = False) -> Ints:
-    """Which hours are to be summarised: those that ended before then whose points came or changed since, or all (`again`).
+def due(hours: Hours, kept: Kept, *, again: bool = False) -> Ints:
+    """Which of the hours are to be summarised: whose points came or changed since, or all (`again`).
 
     Never one whose points may be gone, unless it was not summarised at all.
     """
-    wanted = (hours.points > 0) & (hours.hours * HOUR_MS <= before_ms)
-    if not again:
-        wanted &= ~hours.current
+    wanted = (hours.points > 0) & (again | ~hours.current)
     return hours.hours[wanted & (~kept.gone(hours.hours) | (hours.built == NEVER))]
 
 

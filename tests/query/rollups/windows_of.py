@@ -21,7 +21,7 @@ def build_all(store: Store, tenant: str, after_ms: int, before_ms: int, *, again
     """Summarises all that is due."""
     figures = Figures()
     for kind in KINDS:
-        for batch in batches(store, tenant, kind, after_ms, before_ms, again=again):
+        for batch in batches(store, kind, after_ms, before_ms, tenant=tenant, again=again):
             built = build(store, batch)
             assert built is not None
             figures.add(built)
