@@ -29,6 +29,7 @@ COMMANDS = (
     Command("export", "sonde.cli.export", "write stored telemetry as OTLP, JSON or protobuf"),
     Command("import", "sonde.cli.import_otlp", "send OTLP files, JSON or protobuf, to any OTLP endpoint"),
     Command("spool", "sonde.cli.spool", "look into the spool: list, print and replay segments"),
+    Command("rollup", "sonde.cli.rollup", "summaries of metrics: how far they are, and making them anew"),
     Command("doctor", "sonde.cli.doctor", "check the set-up and say what to do about each finding"),
     Command("version", "sonde.cli.version", "print the versions of sonde and of what it stands on"),
 )

@@ -131,6 +131,8 @@ class Server:
                 self.start_ingest(self.config.ingest, store)
             if self.config.query is not None:
                 self.start_query(self.config.query, store)
+                if self.config.query.rollups:
+                    self.start_rollups(self.config.query, store)
             undo.pop_all()
 
     def migrate(self, store: Store) -> None:
@@ -177,6 +179,13 @@ class Server:
         cluster = self.config.storage.cluster or None
         self.query.start(create_app(store, ledger=ledger, config=config, cluster=cluster))
         self.closing.callback(self.query.stop)
+
+    def start_rollups(self, config: QueryConfig, store: Store) -> None:
+        from sonde.query.rollups.upkeep import Upkeep
+
+        upkeep = Upkeep(store, config)
+        upkeep.start()
+        self.closing.callback(upkeep.stop)
 
     @property
     def needs_token(self) -> bool:

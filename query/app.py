@@ -19,6 +19,7 @@ from sonde.query.prometheus.held import HeldSeries
 from sonde.query.prometheus.held_points import HeldPoints
 from sonde.query.prometheus.running import Evaluations
 from sonde.query.reader import Gate
+from sonde.query.rollups import status_api as rollups
 from sonde.storage.store import Store
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     series.router,
     points.router,
     export.router,
+    rollups.router,
 )
 DESCRIPTION = """
 Questions about logs, metrics and traces. Every path is read with GET. Beside these paths, `/prometheus` is the HTTP API of a

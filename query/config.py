@@ -55,13 +55,23 @@ class QueryConfig:
         300.0, "how old the last sample of a series may be to count as its present value, unless a query says"
     )
     promql_subquery_step_seconds: float = setting(60.0, "step of a PromQL subquery that names none")
+    rollups: bool = setting(
+        True,
+        "summarise metric points by 5 minutes and the hour in the background, which PromQL over long ranges then reads; of several "
+        "processes on one store, one is enough",
+    )
+    rollups_every_seconds: float = setting(60.0, "how often is looked for hours to summarise")
+    rollups_delay_seconds: float = setting(
+        300.0,
+        "how long after its end an hour is summarised; points that come later are never missed, but cost a second time",
+    )
     query_export_max_seconds: float = setting(3_600.0, "seconds that one export may take")
 
     def __post_init__(self) -> None:
         listen_address(self.query)
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if isinstance(value, int | float) and value <= 0:
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 raise ValueError(f"{name} must be more than 0, not {value}")
         for origin in self.query_cors_origins:
             if origin != "*" and not origin.startswith(("http://", "https://")):

@@ -58,7 +58,7 @@ def summarize(samples: Samples, width_ms: int) -> Summaries:
     starts = np.zeros(0, np.int64) if samples.start_times is None else plain(samples.start_times)
     made = (ends, number, first_times, firsts, last_times, lasts, sums, minima, maxima, increases)
     made = (*made, first_starts, last_starts, stale_times)
-    summarize_windows(times, plain(samples.values), stale(samples), starts, offsets, width_ms, *made)
+    summarize_windows(times, plain(samples.values), plain(stale(samples)), starts, offsets, width_ms, *made)
     return Summaries(samples.labels, width_ms, windows, *made)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from sonde.query.promql.evaluate import evaluate
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.parser import parse
+from sonde.query.promql.summaries import coarser, summarize
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 
@@ -55,3 +57,6 @@ def warm(progress: Progress | None = None) -> None:
         if progress:
             progress(f"evaluate {text}", number, len(EXPRESSIONS))
         evaluate(parse(text), _Few(), start_ms=2_000, end_ms=2_000)
+    few = _Few().select((), 0, 0)
+    for starts in (None, np.zeros_like(few.times)):
+        coarser(summarize(replace(few, start_times=starts), 300_000), 3_600_000)
