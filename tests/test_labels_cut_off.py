@@ -15,11 +15,10 @@ from opentelemetry.sdk.resources import Resource
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.ledger import read_ledger
 from sonde.ingest.service import IngestService
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store
 from stored import Served
 
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 PATIENCE = 120.0
 """Seconds that a client, and a test, wait for what must come about, on a machine however busy."""
 LIMIT = 20

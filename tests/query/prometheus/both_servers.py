@@ -16,14 +16,13 @@ from remote_write_messages import HEADERS_1
 from sonde.ingest.config import IngestConfig
 from sonde.ingest.service import IngestService
 from sonde.storage.migrate import migrate
-from sonde.storage.retention import Retention
+from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
 from stored import Served
 
 V1 = "/api/v1"
 PATIENCE = 120
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
-FOR_EVER = Retention(traces_days=0, logs_days=0, metrics_days=0)
 FLAGS = (
     "--web.enable-remote-write-receiver",
     "--enable-feature=exemplar-storage,native-histograms,promql-at-modifier,promql-negative-offset",
