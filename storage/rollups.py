@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sonde.storage.schema import (
     LC,
+    METRIC,
     SERIES,
     SERIES_ID,
     SERVICE_NAME,
@@ -230,6 +231,7 @@ def number_windows(width: str) -> Table:
         f"What the samples of a series in {width} come to: see docs/decisions/metric-rollups.md.",
         (
             TENANT,
+            METRIC,
             SERIES_ID,
             WINDOW_END,
             VERSION,
@@ -241,12 +243,13 @@ def number_windows(width: str) -> Table:
             measure("sum", "of the values"),
             measure("min", "smallest value, NaN where there is no other"),
             measure("max", "largest value, NaN where there is no other"),
-            measure("increase", "of a counter from the first sample to the last, resets corrected"),
+            measure("lost", "what a counter had counted whenever it was reset between the first sample and the last"),
             moment("first_start", "start time of the first sample, 0 where unset"),
             moment("last_start", "start time of the last sample, 0 where unset"),
             moment("stale_time", "time of the last stale marker where it is later than the last sample, else 0"),
+            Column("overlaps", "UInt8", "1 where a sample began to count before the one before it was taken"),
         ),
-        order_by=("tenant", "series_id", "end_time"),
+        order_by=("tenant", "metric", "series_id", "end_time"),
         engine=NEWEST,
         partition_by="toYYYYMM(end_time)",
         retention=f"rollups_{width}",

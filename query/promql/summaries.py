@@ -35,13 +35,15 @@ class Summaries:
     minima: Floats
     """NaN only where there is nothing else."""
     maxima: Floats
-    increases: Floats
-    """From the first sample to the last, what was lost to resets of a counter added."""
+    losses: Floats
+    """What a counter had counted whenever it was reset between the first sample and the last."""
     first_starts: Ints
     """(m,) start time of the first sample, 0 where unknown."""
     last_starts: Ints
     stale_times: Ints
     """(m,) time of the last stale marker where it is later than the last sample, else 0."""
+    overlaps: Ints
+    """(m,) 1 where a sample began to count before the one before it was taken, and not when that one did; else 0."""
 
 
 def summarize(samples: Samples, width_ms: int) -> Summaries:
@@ -51,13 +53,13 @@ def summarize(samples: Samples, width_ms: int) -> Summaries:
     count_windows(times, offsets, width_ms, counts)
     windows = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     size = int(windows[-1])
-    ints = [np.zeros(size, np.int64) for _ in range(7)]
+    ints = [np.zeros(size, np.int64) for _ in range(8)]
     floats = [np.zeros(size) for _ in range(6)]
-    ends, number, first_times, last_times, first_starts, last_starts, stale_times = ints
-    firsts, lasts, sums, minima, maxima, increases = floats
+    ends, number, first_times, last_times, first_starts, last_starts, stale_times, overlaps = ints
+    firsts, lasts, sums, minima, maxima, losses = floats
     starts = np.zeros(0, np.int64) if samples.start_times is None else plain(samples.start_times)
-    made = (ends, number, first_times, firsts, last_times, lasts, sums, minima, maxima, increases)
-    made = (*made, first_starts, last_starts, stale_times)
+    made = (ends, number, first_times, firsts, last_times, lasts, sums, minima, maxima, losses)
+    made = (*made, first_starts, last_starts, stale_times, overlaps)
     summarize_windows(times, plain(samples.values), plain(stale(samples)), starts, offsets, width_ms, *made)
     return Summaries(samples.labels, width_ms, windows, *made)
 

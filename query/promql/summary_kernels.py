@@ -62,10 +62,11 @@ def summarize_windows(
     sums: Any,
     minima: Any,
     maxima: Any,
-    increases: Any,
+    losses: Any,
     first_starts: Any,
     last_starts: Any,
     stale_times: Any,
+    overlaps: Any,
 ) -> None:
     """Writes the windows of all series one after another. `starts` is empty where no sample has one."""
     row = -1
@@ -77,7 +78,7 @@ def summarize_windows(
                 end = -(-time // width) * width
                 row += 1
                 ends[row] = end
-                total = lost = fallen = 0.0
+                total = lost = 0.0
             if stale[at]:
                 stale_times[row] = time
                 continue
@@ -87,14 +88,15 @@ def summarize_windows(
                 minima[row] = maxima[row] = value
             else:
                 if value < lasts[row] or restarted(start, time, last_starts[row], last_times[row]):
-                    fallen += lasts[row]
+                    losses[row] += lasts[row]
+                if start != 0 and start < last_times[row] and start != last_starts[row]:
+                    overlaps[row] = 1
                 if math.isnan(minima[row]) or value < minima[row]:
                     minima[row] = value
                 if math.isnan(maxima[row]) or value > maxima[row]:
                     maxima[row] = value
             total, lost = plus(value, total, lost)
             sums[row] = total if math.isinf(total) else total + lost
-            increases[row] = value - firsts[row] + fallen
             counts[row] += 1
             last_times[row], lasts[row], last_starts[row], stale_times[row] = time, value, start, 0
 
@@ -110,10 +112,11 @@ def merge_windows(
     sums: Any,
     minima: Any,
     maxima: Any,
-    increases: Any,
+    losses: Any,
     first_starts: Any,
     last_starts: Any,
     stale_times: Any,
+    overlaps: Any,
     offsets: Any,
     width: Any,
     windows: Any,
@@ -130,34 +133,34 @@ def merge_windows(
             if begins:
                 end = -(-ends[at] // width) * width
                 row += 1
-                total = lost = fallen = 0.0
+                total = lost = 0.0
             if counts[at] == 0:
                 if begins:
                     counts[row] = 0
                 ends[row], stale_times[row] = end, stale_times[at]
                 continue
-            count = counts[at]
-            own = increases[at] - (lasts[at] - firsts[at])
-            if math.isnan(own):
-                own = 0.0
+            count, own, overlap = counts[at], losses[at], overlaps[at]
             if begins or counts[row] == 0:
                 counts[row] = 0
                 first_times[row], firsts[row], first_starts[row] = first_times[at], firsts[at], first_starts[at]
                 minima[row], maxima[row] = minima[at], maxima[at]
+                losses[row] = 0.0
+                overlaps[row] = 0
             else:
-                if firsts[at] < lasts[row] or restarted(
-                    first_starts[at], first_times[at], last_starts[row], last_times[row]
-                ):
-                    fallen += lasts[row]
+                start = first_starts[at]
+                if firsts[at] < lasts[row] or restarted(start, first_times[at], last_starts[row], last_times[row]):
+                    losses[row] += lasts[row]
+                if start != 0 and start < last_times[row] and start != last_starts[row]:
+                    overlaps[row] = 1
                 if math.isnan(minima[row]) or minima[at] < minima[row]:
                     minima[row] = minima[at]
                 if math.isnan(maxima[row]) or maxima[at] > maxima[row]:
                     maxima[row] = maxima[at]
-            fallen += own
+            losses[row] += own
+            overlaps[row] |= overlap
             total, lost = plus(sums[at], total, lost)
             ends[row], stale_times[row] = end, stale_times[at]
             counts[row] += count
             last_times[row], lasts[row], last_starts[row] = last_times[at], lasts[at], last_starts[at]
             sums[row] = total if math.isinf(total) else total + lost
-            increases[row] = lasts[row] - firsts[row] + fallen
         windows[series + 1] = row + 1

@@ -8,7 +8,7 @@ number of times, also by two at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,9 +23,10 @@ from sonde.query.promql.summaries import coarser, summarize
 from sonde.query.promql.values import Samples
 from sonde.query.rollups.hours import DAY_MS, HOUR_MS, Hours, Ints, due, hours_by_tenant, read_kept
 from sonde.query.rollups.kinds import FIVE_MINUTES_MS, Kind
-from sonde.query.rollups.stored_windows import Ids, as_block
+from sonde.query.rollups.stored_windows import Series, as_block
 from sonde.storage.columns import Column, Constant
 from sonde.storage.native import encode_block
+from sonde.storage.native_blocks import Dictionary, NativeBlock, joined
 from sonde.storage.rollups import ROLLUP_HOURS
 from sonde.storage.schema import Table
 from sonde.storage.store import Store
@@ -111,7 +112,7 @@ def build(store: Store, batch: Batch, stopped: Callable[[], bool] = lambda: Fals
     began = time.monotonic()
     version = time.time_ns()
     figures = Figures(hours=len(batch.hours))
-    for number, (ids, samples) in enumerate(parts(store, batch)):
+    for number, (series, samples) in enumerate(parts(store, batch)):
         if stopped():
             return None
         figures.points += len(samples.times)
@@ -119,7 +120,7 @@ def build(store: Store, batch: Batch, stopped: Callable[[], bool] = lambda: Fals
         for width, table in batch.kind.tables.items():
             found = found if found.width_ms == width else coarser(found, width)
             token = f"{batch.tenant}/{table.name}/{batch.hours[0]}-{batch.hours[-1]}/{version}/{number}"
-            figures.windows += insert(store, table, as_block(batch.tenant, ids, found, version), token)
+            figures.windows += insert(store, table, as_block(batch.tenant, series, found, version), token)
     record(store, batch, version)
     figures.seconds = time.monotonic() - began
     return figures
@@ -145,18 +146,18 @@ def record(store: Store, batch: Batch, version: int) -> None:
     insert(store, ROLLUP_HOURS, block, token)
 
 
-def parts(store: Store, batch: Batch) -> Iterator[tuple[Ids, Samples]]:
-    """The samples of the batch without labels, some series at a time, and the ids of these."""
+def parts(store: Store, batch: Batch) -> Iterator[tuple[Series, Samples]]:
+    """The samples of the batch without labels, some series at a time, and which these are."""
     count = max(1, -(-int(batch.points.sum()) // POINTS_AT_ONCE))
     edges = [number * 2**64 // count for number in range(count + 1)]
     for low, high in pairwise(edges):
-        ids, points = read(store, batch, low, high - 1)
-        if len(ids):
-            labels = LabelTable.empty(len(ids))
-            yield ids, Samples(labels, points.offsets, points.times, points.columns["value"], None, points.starts)
+        series, points = read(store, batch, low, high - 1)
+        if len(series.ids):
+            labels = LabelTable.empty(len(series.ids))
+            yield series, Samples(labels, points.offsets, points.times, points.columns["value"], None, points.starts)
 
 
-def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Ids, Points]:
+def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Series, Points]:
     """The points of the series whose ids are in `[low, high]`, both inclusive: fingerprints are spread evenly."""
     clause, params = filters.join(
         [
@@ -166,7 +167,7 @@ def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Ids, Points]:
         ]
     )
     sql = f"""
-        SELECT series_id, time AS nano, start_time AS start_nano, {NUMBER}
+        SELECT metric, series_id, time AS nano, start_time AS start_nano, {NUMBER}
         FROM {batch.kind.source}
         PREWHERE tenant = {{tenant:String}}
           AND {clause}
@@ -175,13 +176,21 @@ def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Ids, Points]:
     given = list(store.blocks(sql, {"tenant": batch.tenant, "delta": DELTA, **params}, settings=LIMITS))
     if not given:
         nothing = np.zeros(0, np.int64)
-        return np.zeros(0, np.uint64), Points(np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)})
-    ids = np.unique(np.concatenate([first_of_runs(block["series_id"]) for block in given]))
-    blocks = [Block(runs_of(block.pop("series_id"), ids), block) for block in given]
-    counts = sum((block.runs.counts(len(ids)) for block in blocks), np.zeros(len(ids), np.int64))
-    return ids, placed(blocks, "value", np.concatenate(([0], np.cumsum(counts))))
+        return Series(np.zeros(0, np.uint64), ()), Points(np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)})
+    series = series_of(given)
+    blocks = [Block(runs_of(block.pop("series_id"), series.ids), block) for block in given]
+    counts = sum((block.runs.counts(len(series.ids)) for block in blocks), np.zeros(len(series.ids), np.int64))
+    return series, placed(blocks, "value", np.concatenate(([0], np.cumsum(counts))))
 
 
-def first_of_runs(ids: Ids) -> Ids:
-    """The distinct neighbours of a column."""
-    return ids[np.concatenate(([True], ids[1:] != ids[:-1]))]
+def series_of(blocks: Sequence[NativeBlock]) -> Series:
+    """The series of rows; their metrics are taken out of the blocks."""
+    ids, metrics = [], []
+    for block in blocks:
+        metric = block.pop("metric")
+        begins = np.flatnonzero(np.diff(block["series_id"], prepend=block["series_id"][:1] + 1))
+        ids.append(block["series_id"][begins])
+        metrics.append(Dictionary(metric.codes[begins], metric.values))
+    found, first = np.unique(np.concatenate(ids), return_index=True)
+    names = joined(metrics)
+    return Series(found, [names.values[code] for code in names.codes[first]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sonde.query.prometheus.points import Chosen, Runs, runs_of
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.summaries import Summaries
 from sonde.query.reader import Reader
-from sonde.storage.columns import Column, Constant
+from sonde.storage.columns import Column, Constant, Interned, Strings
 from sonde.storage.native_blocks import NativeBlock, joined
 from sonde.storage.schema import Table
 
@@ -31,25 +32,45 @@ FIELDS = {
     "sum": "sums",
     "min": "minima",
     "max": "maxima",
-    "increase": "increases",
+    "lost": "losses",
     "first_start": "first_starts",
     "last_start": "last_starts",
     "stale_time": "stale_times",
+    "overlaps": "overlaps",
 }
 """Columns of the tables, and what `Summaries` calls them."""
 
 
-def as_block(tenant: str, ids: Ids, summaries: Summaries, version: int) -> dict[str, Column]:
-    """Rows for the table of that width: `ids` (n,) are those of the series."""
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Stored series."""
+
+    ids: Ids
+    """(n,) ascending."""
+    metrics: Sequence[str]
+    """(n,) the names of their metrics, as sent."""
+
+
+def as_block(tenant: str, series: Series, summaries: Summaries, version: int) -> dict[str, Column]:
+    """Rows for the table of that width, of n series."""
     rows = len(summaries.ends)
+    counts = np.diff(summaries.offsets)
     return {
         "tenant": Constant(tenant.encode(), rows),
-        "series_id": np.repeat(ids, np.diff(summaries.offsets)),
+        "metric": Interned(strings(series.metrics), np.repeat(np.arange(len(series.metrics)), counts)),
+        "series_id": np.repeat(series.ids, counts),
         "end_time": (summaries.ends // 1000).astype(np.uint32),
         "version": Constant(version.to_bytes(8, "little"), rows),
         **{name: getattr(summaries, field) for name, field in FIELDS.items()},
         "count": summaries.counts.astype(np.uint32),
+        "overlaps": summaries.overlaps.astype(np.uint8),
     }
+
+
+def strings(texts: Sequence[str]) -> Strings:
+    encoded = [text.encode() for text in texts]
+    lengths = np.array([len(text) for text in encoded], np.int64)
+    return Strings(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum(lengths) - lengths, lengths)
 
 
 class TooManyWindows(Exception):
@@ -128,4 +149,4 @@ def made(labels: LabelTable, width_ms: int, offsets: Ints, ends: Ints, columns: 
     return Summaries(labels, width_ms, offsets, ends, **fields)
 
 
-MEASURES = ("first", "last", "sum", "min", "max", "increase")
+MEASURES = ("first", "last", "sum", "min", "max", "lost")

@@ -16,7 +16,7 @@ from sonde.storage.store import Store
 log = logging.getLogger(__name__)
 
 REST_MS = HOUR_MS
-"""An hour that gets late points all the time is summarised again so long after the last time; until then queries read its points."""
+"""An hour that gets late points all the time is summarised again so long after the last time: meanwhile its points are read."""
 
 
 class Upkeep:

@@ -33,6 +33,7 @@ COMMENT 'Which hours of points are summarised in the tables `points_*_5m` and `p
 CREATE TABLE IF NOT EXISTS {{table points_number_5m}}{{on_cluster}}
 (
     `tenant` LowCardinality(String) COMMENT 'whose data this is',
+    `metric` LowCardinality(String) COMMENT 'metric name as sent: `name` of its series',
     `series_id` UInt64 COMMENT 'fingerprint of resource, scope, metric and attributes: see `series`',
     `end_time` DateTime('UTC') COMMENT 'right edge of the window, which holds it and not its left one' CODEC(Delta(4), ZSTD(1)),
     `version` UInt64 COMMENT 'when it was summarised, unix ns: of rows that say the same the newest counts',
@@ -44,14 +45,15 @@ CREATE TABLE IF NOT EXISTS {{table points_number_5m}}{{on_cluster}}
     `sum` Float64 COMMENT 'of the values' CODEC(Delta(8), ZSTD(3)),
     `min` Float64 COMMENT 'smallest value, NaN where there is no other' CODEC(Delta(8), ZSTD(3)),
     `max` Float64 COMMENT 'largest value, NaN where there is no other' CODEC(Delta(8), ZSTD(3)),
-    `increase` Float64 COMMENT 'of a counter from the first sample to the last, resets corrected' CODEC(Delta(8), ZSTD(3)),
+    `lost` Float64 COMMENT 'what a counter had counted whenever it was reset between the first sample and the last' CODEC(Delta(8), ZSTD(3)),
     `first_start` DateTime64(3, 'UTC') COMMENT 'start time of the first sample, 0 where unset' CODEC(Delta(8), ZSTD(1)),
     `last_start` DateTime64(3, 'UTC') COMMENT 'start time of the last sample, 0 where unset' CODEC(Delta(8), ZSTD(1)),
-    `stale_time` DateTime64(3, 'UTC') COMMENT 'time of the last stale marker where it is later than the last sample, else 0' CODEC(Delta(8), ZSTD(1))
+    `stale_time` DateTime64(3, 'UTC') COMMENT 'time of the last stale marker where it is later than the last sample, else 0' CODEC(Delta(8), ZSTD(1)),
+    `overlaps` UInt8 COMMENT '1 where a sample began to count before the one before it was taken'
 )
 ENGINE = {{engine ReplacingMergeTree(version) points_number_5m}}
 PARTITION BY toYYYYMM(end_time)
-ORDER BY (tenant, series_id, end_time)
+ORDER BY (tenant, metric, series_id, end_time)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_bytes_for_wide_part = 41943040, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'What the samples of a series in 5m come to: see docs/decisions/metric-rollups.md.'
 ;
@@ -60,6 +62,7 @@ COMMENT 'What the samples of a series in 5m come to: see docs/decisions/metric-r
 CREATE TABLE IF NOT EXISTS {{table points_number_1h}}{{on_cluster}}
 (
     `tenant` LowCardinality(String) COMMENT 'whose data this is',
+    `metric` LowCardinality(String) COMMENT 'metric name as sent: `name` of its series',
     `series_id` UInt64 COMMENT 'fingerprint of resource, scope, metric and attributes: see `series`',
     `end_time` DateTime('UTC') COMMENT 'right edge of the window, which holds it and not its left one' CODEC(Delta(4), ZSTD(1)),
     `version` UInt64 COMMENT 'when it was summarised, unix ns: of rows that say the same the newest counts',
@@ -71,14 +74,15 @@ CREATE TABLE IF NOT EXISTS {{table points_number_1h}}{{on_cluster}}
     `sum` Float64 COMMENT 'of the values' CODEC(Delta(8), ZSTD(3)),
     `min` Float64 COMMENT 'smallest value, NaN where there is no other' CODEC(Delta(8), ZSTD(3)),
     `max` Float64 COMMENT 'largest value, NaN where there is no other' CODEC(Delta(8), ZSTD(3)),
-    `increase` Float64 COMMENT 'of a counter from the first sample to the last, resets corrected' CODEC(Delta(8), ZSTD(3)),
+    `lost` Float64 COMMENT 'what a counter had counted whenever it was reset between the first sample and the last' CODEC(Delta(8), ZSTD(3)),
     `first_start` DateTime64(3, 'UTC') COMMENT 'start time of the first sample, 0 where unset' CODEC(Delta(8), ZSTD(1)),
     `last_start` DateTime64(3, 'UTC') COMMENT 'start time of the last sample, 0 where unset' CODEC(Delta(8), ZSTD(1)),
-    `stale_time` DateTime64(3, 'UTC') COMMENT 'time of the last stale marker where it is later than the last sample, else 0' CODEC(Delta(8), ZSTD(1))
+    `stale_time` DateTime64(3, 'UTC') COMMENT 'time of the last stale marker where it is later than the last sample, else 0' CODEC(Delta(8), ZSTD(1)),
+    `overlaps` UInt8 COMMENT '1 where a sample began to count before the one before it was taken'
 )
 ENGINE = {{engine ReplacingMergeTree(version) points_number_1h}}
 PARTITION BY toYYYYMM(end_time)
-ORDER BY (tenant, series_id, end_time)
+ORDER BY (tenant, metric, series_id, end_time)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_bytes_for_wide_part = 41943040, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'What the samples of a series in 1h come to: see docs/decisions/metric-rollups.md.'
 ;
