@@ -131,7 +131,11 @@ def best(rounds: int, work: Callable[[], Any]) -> float:
 
 def bytes_of(store: Store, table: str) -> int:
     store.command(f"OPTIMIZE TABLE {table} FINAL")
-    sql = "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
+    sql = """
+        SELECT sum(bytes_on_disk) AS bytes
+        FROM system.parts
+        WHERE database = currentDatabase() AND table = {table:String} AND active
+    """
     return int(store.rows(sql, {"table": table})[0]["bytes"])
 
 

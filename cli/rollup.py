@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import time
+from itertools import chain
 from typing import Any
 
 from sonde.cli import settings
@@ -113,8 +114,9 @@ def rebuild(args: argparse.Namespace, config: StorageConfig) -> int:
         raise CommandError(f"{error} For rollups: {advice}.") from error
     done = Figures()
     with contextlib.closing(store), StatusLine() as line:
-        chosen = {"tenant": args.tenant or None, "again": not args.missing}
-        waiting = [batch for kind in KINDS for batch in batches(store, kind, after_ms, before_ms, **chosen)]
+        tenant, again = args.tenant or None, not args.missing
+        hours = (batches(store, kind, after_ms, before_ms, tenant=tenant, again=again) for kind in KINDS)
+        waiting = list(chain.from_iterable(hours))
         for number, batch in enumerate(waiting):
             line.show(f"summarising {bar(number / len(waiting))} {done.points:,} points")
             if built := build(store, batch):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sonde.storage.setting import setting
 
+ROLLUPS = ("auto", "exact", "off")
+
 
 @dataclass(frozen=True, slots=True)
 class QueryConfig:
@@ -65,6 +67,11 @@ class QueryConfig:
         300.0,
         "how long after its end an hour is summarised; points that come later are never missed, but cost a second time",
     )
+    promql_rollups: str = setting(
+        "auto",
+        "when PromQL reads rollups in place of points, for the same answer: auto, also where a range must be rounded by up to 1 % "
+        "for that, which the answer says; exact, never where it must; off",
+    )
     query_export_max_seconds: float = setting(3_600.0, "seconds that one export may take")
 
     def __post_init__(self) -> None:
@@ -73,6 +80,8 @@ class QueryConfig:
             value = getattr(self, name)
             if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 raise ValueError(f"{name} must be more than 0, not {value}")
+        if self.promql_rollups not in ROLLUPS:
+            raise ValueError(f"promql_rollups must be one of {', '.join(ROLLUPS)}, not {self.promql_rollups!r}")
         for origin in self.query_cors_origins:
             if origin != "*" and not origin.startswith(("http://", "https://")):
                 raise ValueError(

@@ -19,7 +19,9 @@ from sonde.query.promql.evaluate import Result, evaluate
 from sonde.query.promql.limits import TOO_MANY, Limits
 from sonde.query.promql.quoting import quote
 from sonde.query.promql.sample_counts import samples_in
-from sonde.query.promql.source import Source
+from sonde.query.promql.source import Source, SummarySource
+from sonde.query.promql.summaries import Summaries
+from sonde.query.promql.summary_widths import Use
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Ints, Samples, Value
 
@@ -64,6 +66,16 @@ class Counted:
         self.samples += samples_in(found)
         return found
 
+    def summaries(
+        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool
+    ) -> Summaries | None:
+        """A window counts as one sample."""
+        if not isinstance(self._source, SummarySource):
+            return None
+        found = self._source.summaries(matchers, width_ms, after_ms, end_ms, values=values)
+        self.samples += 0 if found is None else len(found.ends)
+        return found
+
 
 def answer(asked: Question, source: Source, stop: Stop, config: QueryConfig) -> Answer:
     """Evaluates the question. Blocking: call it on a worker thread. Raises `EvaluationError`."""
@@ -80,6 +92,7 @@ def answer(asked: Question, source: Source, stop: Stop, config: QueryConfig) -> 
             default_step_ms=round(config.promql_subquery_step_seconds * 1000),
             limits=Limits(config.promql_max_samples, stop.check),
             counting=bool(asked.stats),
+            use=Use(config.promql_rollups),
         )
     except TooManySamples:
         raise TooManySamples(f"{TOO_MANY}: promql_max_samples allows {config.promql_max_samples:,}") from None

@@ -50,16 +50,15 @@ class StoreSource:
             pieces += self._samples(strand, matchers, window)
         return merged(pieces)
 
-    def summaries(self, matchers: Sequence[Matcher], width_ms: int, start_ms: int, end_ms: int) -> Summaries | None:
-        """All windows of that width which end in `(start_ms, end_ms]`, of the series that `select` would find in them.
-
-        None where there are none to be had, or where most of them would be made of the samples.
-        """
+    def summaries(
+        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool = True
+    ) -> Summaries | None:
+        """`promql.source.SummarySource`: None also where most of the summaries would be made of samples."""
 
         def samples(strand: Strand, window: Window) -> Iterator[Samples]:
             return self._samples(strand, matchers, window)
 
-        return reading.summaries(self.reader, matchers, width_ms, start_ms, end_ms, self.budget, samples)
+        return reading.summaries(self.reader, matchers, width_ms, after_ms, end_ms, self.budget, samples)
 
     def _samples(self, strand: Strand, matchers: Sequence[Matcher], window: Window) -> Iterator[Samples]:
         """The samples of a strand; deltas are read from midnight on, and become totals since then."""

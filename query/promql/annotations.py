@@ -224,3 +224,8 @@ def histogram_fraction_nans(name: str) -> str:
 def mismatched_custom_buckets(operation: str) -> str:
     """`operation`: "addition", "subtraction" or "aggregation"."""
     return f"mismatched custom buckets were reconciled during {operation}"
+
+
+def rounded_range(width: str, asked: str, read: str) -> str:
+    """Not one of Prometheus': it has no rollups. All three are durations."""
+    return f"answered from {width} rollups: range {asked} was read as {read}"

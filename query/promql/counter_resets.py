@@ -29,14 +29,18 @@ def restarts(samples: Samples) -> Bools:
     series whose start is unknown. https://opentelemetry.io/docs/specs/otel/metrics/data-model/#resets-and-gaps
     """
     found = np.zeros(len(samples.times), bool)
-    if samples.start_times is None:
-        return found
-    start, time = samples.start_times[1:], samples.times[1:]
-    start_before, time_before = samples.start_times[:-1], samples.times[:-1]
+    if samples.start_times is not None:
+        starts, times = samples.start_times, samples.times
+        found[1:] = restarted(starts[1:], times[1:], starts[:-1], times[:-1])
+    return found
+
+
+def restarted(start: Ints, time: Ints, start_before: Ints, time_before: Ints) -> Bools:
+    """Whether samples began to count after those before them: a start of 0 is unknown."""
     known = (start != 0) & (start < time)
     delta_before = (start_before <= time_before) & (start_before != 0) & (start_before != time_before)
-    found[1:] = known & ((start > time_before) | ((start == time_before) & delta_before))
-    return found
+    after: Bools = known & ((start > time_before) | ((start == time_before) & delta_before))
+    return after
 
 
 def count_after_first(marks: Bools, windows: Windows) -> Ints:

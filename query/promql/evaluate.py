@@ -27,6 +27,9 @@ from sonde.query.promql.ranges import Ranges, ranges_of, subquery_ranges
 from sonde.query.promql.sample_counts import found_at_steps, samples_in, within_windows
 from sonde.query.promql.selection import Found, Query, ends_of, find, no_samples, nothing, windowed
 from sonde.query.promql.source import Source
+from sonde.query.promql.summaries import where
+from sonde.query.promql.summary_functions import OF_VALUES, SUMMARISED, SummaryRanges, SummaryWindows, note_rounding
+from sonde.query.promql.summary_widths import Use
 from sonde.query.promql.syntax import (
     Aggregate,
     Binary,
@@ -73,11 +76,12 @@ def evaluate(
     limits: Limits | None = None,
     annotations: Annotations | None = None,
     counting: bool = False,
+    use: Use = Use.OFF,
 ) -> Result:
     """The value of `expr` at `start_ms`, `start_ms + step_ms`, ... up to `end_ms`; a step of 0 is an instant query at `start_ms`.
 
-    `default_step_ms` is the step of a subquery that says none; `counting`: also count the samples that are looked at. Raises
-    `EvaluationError`.
+    `default_step_ms` is the step of a subquery that says none; `counting`: also count the samples that are looked at; `use`: when
+    the source's summaries are looked at in place of its samples, if it has any. Raises `EvaluationError`.
     """
     expr = durations.resolve(expr, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
     notes = annotations if annotations is not None else Annotations()
@@ -88,7 +92,7 @@ def evaluate(
     of_statistics = selectors_of_statistics(expr)
     query = Query(
         *(source, start_ms, end_ms, step_ms, lookback_ms, default_step_ms, notes, budget),
-        *(invariant, of_statistics, counting),
+        *(invariant, of_statistics, counting, use),
     )
     evaluator = Evaluator(query, times.astype(np.int64))
     with np.errstate(all="ignore"):  # arithmetic over samples is IEEE 754's, NaN and infinities are answers
@@ -194,7 +198,11 @@ class Evaluator:
         ranges = [index for index, arg in enumerate(expr.args) if isinstance(_bare(arg), MatrixSelector | Subquery)]
         if not ranges:
             return self._named(expr, FUNCTIONS[expr.function](context, *map(self.evaluate, expr.args)))
-        looked_at = self.ranges(_bare(expr.args[ranges[0]]), expr.function)
+        argument = _bare(expr.args[ranges[0]])
+        summarised = self.summary_ranges(argument, expr.function)
+        if summarised is not None:
+            return self._named(expr, self._over_summaries(context, summarised))
+        looked_at = self.ranges(argument, expr.function)
         others = [self.evaluate(arg) for index, arg in enumerate(expr.args) if index != ranges[0]]
         return self._named(expr, self._over_windows(context, looked_at, others), looked_at)
 
@@ -204,6 +212,32 @@ class Evaluator:
         def function(windows: Windows) -> Vector:
             value: Vector = FUNCTIONS[context.expr.function](self._counted(windows), context, *others)
             return value
+
+        if context.expr.function in ACROSS_SERIES:
+            return function(looked_at.windows(self.query.budget))
+        return looked_at.each(function, self.query.budget)
+
+    def summary_ranges(self, expr: Expr, function: str) -> SummaryRanges | None:
+        """What a function's argument looks at if it is a range selector that is had from summaries."""
+        if function not in SUMMARISED or not isinstance(expr, MatrixSelector) or not len(self.times):
+            return None
+        if expr.vector.modifier is not None:
+            return None
+        assert isinstance(expr.range, int), "durations are resolved before evaluation"
+        ends = ends_of(expr.vector, self.times, self.query)
+        choice = self.query.choice(self.times, ends, expr.range)
+        range_ms = 0 if choice is None else choice.range_ms
+        values = function in OF_VALUES
+        found = self.query.summaries(expr.vector, choice, int(ends[0]) - range_ms, int(ends[-1]), values=values)
+        return None if found is None else SummaryRanges(where(found, found.counts > 0), ends, range_ms, expr.range)
+
+    def _over_summaries(self, context: Context, looked_at: SummaryRanges) -> Vector:
+        note_rounding(looked_at, context)
+
+        def function(windows: SummaryWindows) -> Vector:
+            if self.query.counting:
+                self.queryable += windows.counts.sum(axis=0)
+            return SUMMARISED[context.expr.function](windows, context)
 
         if context.expr.function in ACROSS_SERIES:
             return function(looked_at.windows(self.query.budget))

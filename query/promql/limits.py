@@ -36,6 +36,10 @@ class Budget:
         if self.held > self.limits.max_samples:
             raise TooManySamples(TOO_MANY)
 
+    def has_room(self, samples: int) -> bool:
+        """Whether so many more could be taken."""
+        return self.held + samples <= self.limits.max_samples
+
     def check(self) -> None:
         if self.limits.check is not None:
             self.limits.check()

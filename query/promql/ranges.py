@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from sonde.query.promql.kernels import find_windows
+from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
 from sonde.query.promql.selection import Query, as_samples, ends_of
 from sonde.query.promql.syntax import MatrixSelector, Modifier
@@ -18,6 +21,7 @@ from sonde.query.promql.values import Bools, Ints, Samples, Vector
 from sonde.query.promql.windows import Windows, without_stale
 
 PART_CELLS = 1 << 18
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,6 @@ class Ranges:
     drop_name: Bools | None = None
     """(n,) as in `Vector`."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.samples.labels.size, len(self.ends_ms)
-
     def windows(self, budget: Budget, rows: slice | None = None) -> Windows:
         """The windows of all series, or of some."""
         samples = self.samples if rows is None else samples_of(self.samples, rows)
@@ -50,29 +50,41 @@ class Ranges:
         find_windows(samples.times, samples.offsets, starts, self.ends_ms + self.behind_ms, first, end)
         return Windows(samples, first, end, self.ends_ms, self.range_ms, self.modifier)
 
-    def parts(self) -> Iterator[slice]:
-        """The series, some at a time."""
-        series, steps = self.shape
-        size = max(1, PART_CELLS // max(steps, 1))
-        for start in range(0, series, size):
-            yield slice(start, min(start + size, series))
-
     def each(self, function: Callable[[Windows], Vector], budget: Budget) -> Vector:
         """What a function makes of the windows, series by series."""
-        if self.shape[0] * self.shape[1] <= PART_CELLS:
-            return function(self.windows(budget))
-        budget.take(self.shape[0] * self.shape[1])
-        values, present, histograms = np.empty(self.shape), np.empty(self.shape, bool), None
-        for rows in self.parts():
-            budget.check()
-            held = budget.held
-            part = function(self.windows(budget, rows))
-            budget.held = held
-            values[rows], present[rows] = part.values, part.present
-            if part.histograms is not None:
-                histograms = np.full(self.shape, None, object) if histograms is None else histograms
-                histograms[rows] = part.histograms
-        return Vector(self.samples.labels, values, present, histograms)
+        return in_parts(self.samples.labels, len(self.ends_ms), partial(self.windows, budget), function, budget)
+
+
+def in_parts(
+    labels: LabelTable,
+    steps: int,
+    windows: Callable[[slice | None], Found],
+    function: Callable[[Found], Vector],
+    budget: Budget,
+) -> Vector:
+    """What a function makes of the windows of all series, or of some series at a time."""
+    shape = labels.size, steps
+    if shape[0] * shape[1] <= PART_CELLS:
+        return function(windows(None))
+    budget.take(shape[0] * shape[1])
+    values, present, histograms = np.empty(shape), np.empty(shape, bool), None
+    for rows in parts(*shape):
+        budget.check()
+        held = budget.held
+        part = function(windows(rows))
+        budget.held = held
+        values[rows], present[rows] = part.values, part.present
+        if part.histograms is not None:
+            histograms = np.full(shape, None, object) if histograms is None else histograms
+            histograms[rows] = part.histograms
+    return Vector(labels, values, present, histograms)
+
+
+def parts(series: int, steps: int) -> Iterator[slice]:
+    """The series, some at a time."""
+    size = max(1, PART_CELLS // max(steps, 1))
+    for start in range(0, series, size):
+        yield slice(start, min(start + size, series))
 
 
 def samples_of(samples: Samples, rows: slice) -> Samples:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 # A kernel is typed by numba, for the types it is called with: to mypy it is anything.
 kernel: Any = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -87,6 +88,64 @@ def increase_windows(
                 to_zero = (oldest - start) / 1000
                 if counter and increase > 0 and values[low] >= 0:
                     to_zero = (newest - oldest) / 1000 * (values[low] / increase)
+                if newest > oldest:
+                    increase *= extrapolated_factor(start, stop, oldest, newest, gaps, to_zero)
+                out[series, step] = increase
+                present[series, step] = True
+
+
+@kernel
+def increase_summaries(
+    counts: Any,
+    first_times: Any,
+    firsts: Any,
+    last_times: Any,
+    lasts: Any,
+    losses: Any,
+    first_starts: Any,
+    resets: Any,
+    first: Any,
+    end: Any,
+    ends: Any,
+    range_ms: Any,
+    counter: Any,
+    out: Any,
+    present: Any,
+) -> None:
+    """What `increase_windows` writes, of summaries in place of samples: `first` and `end` are of these, all with samples.
+
+    `resets[k]` says whether the counter was reset between the last sample of summary `k - 1` and the first one of `k`.
+    """
+    for series in range(first.shape[0]):
+        for step in range(first.shape[1]):
+            low, high = first[series, step], end[series, step]
+            present[series, step] = False
+            if high == low:
+                continue
+            start, stop = ends[step] - range_ms, ends[step]
+            oldest, newest = first_times[low], last_times[high - 1]
+            gaps = np.int64(-1)
+            lost = 0.0
+            for at in range(low, high):
+                gaps += counts[at]
+                if at > low and resets[at]:
+                    lost += lasts[at - 1]
+                lost += losses[at]
+            increase = lasts[high - 1] - firsts[low]
+            if counter:
+                increase += lost
+            if counter and first_starts[low] != 0 and start < first_starts[low] < oldest:
+                interval = (newest - first_starts[low]) / 1000
+                gap = (newest - oldest) / 1000 / gaps if gaps else 0.0
+                behind = (stop - newest) / 1000
+                if behind >= gap * 1.1:
+                    behind = gap / 2
+                out[series, step] = (increase + firsts[low]) * ((interval + behind) / interval)
+                present[series, step] = True
+            elif gaps > 0:
+                to_zero = (oldest - start) / 1000
+                if counter and increase > 0 and firsts[low] >= 0:
+                    to_zero = (newest - oldest) / 1000 * (firsts[low] / increase)
                 if newest > oldest:
                     increase *= extrapolated_factor(start, stop, oldest, newest, gaps, to_zero)
                 out[series, step] = increase

@@ -10,10 +10,11 @@ from sonde.query.promql import histogram_windows
 from sonde.query.promql.annotations import Occurrences
 from sonde.query.promql.context import Context
 from sonde.query.promql.counter_resets import before, count_after_first, resets
+from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.rate_kernels import edged_increase_windows, increase_windows
 from sonde.query.promql.sample_kinds import both, names_of
 from sonde.query.promql.syntax import Modifier
-from sonde.query.promql.values import Bools, Floats, Vector
+from sonde.query.promql.values import Bools, Floats, Ints, Vector
 from sonde.query.promql.windows import Windows
 
 COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
@@ -39,8 +40,10 @@ def _counted(
 ) -> Vector:
     def of_floats(floats: Windows) -> tuple[Floats, Bools]:
         values, present = _increases(floats, counter=True)
-        _note_overlaps(floats, context)
-        _note_gauges(floats, present, context)
+        seen = _overlapping(floats)
+        if seen is not None:
+            note_overlaps(floats.samples.labels, seen, context)
+        note_gauges(floats.samples.labels, present, context)
         return values / divisor if divisor != 1 else values, present
 
     return both(windows, context, of_floats, of_histograms)
@@ -61,26 +64,33 @@ def _increases(windows: Windows, *, counter: bool) -> tuple[Floats, Bools]:
     return values, present
 
 
-def _note_overlaps(windows: Windows, context: Context) -> None:
-    """Warns of samples that began before the one before them was taken, and not when that one began."""
+def _overlapping(windows: Windows) -> Bools | None:
+    """(n, s) which windows have samples that overlap the one before; None where none has."""
     samples = windows.samples
     if samples.start_times is None or windows.modifier is not None:
-        return
-    start, start_before = samples.start_times[1:], samples.start_times[:-1]
+        return None
     marks = np.zeros(len(samples.times), bool)
-    marks[1:] = (start != 0) & (start < samples.times[:-1]) & (start != start_before)
-    if not marks.any():
-        return
-    seen = count_after_first(marks, windows) > 0
-    for name in names_of(samples.labels, seen):
-        rows = samples.labels.column("__name__").texts() == name
+    marks[1:] = overlapped(samples.start_times[1:], samples.start_times[:-1], samples.times[:-1])
+    return count_after_first(marks, windows) > 0 if marks.any() else None
+
+
+def overlapped(start: Ints, start_before: Ints, time_before: Ints) -> Bools:
+    """Which samples began before the one before them was taken, and not when that one began."""
+    found: Bools = (start != 0) & (start < time_before) & (start != start_before)
+    return found
+
+
+def note_overlaps(labels: LabelTable, seen: Bools, context: Context) -> None:
+    """Warns of windows (n, s) with such samples."""
+    for name in names_of(labels, seen):
+        rows = labels.column("__name__").texts() == name
         times = Occurrences(int(np.count_nonzero(seen[rows])))
         context.annotations.warn(texts.start_time_overlap(name), context.span_of(0), times)
 
 
-def _note_gauges(windows: Windows, present: Bools, context: Context) -> None:
+def note_gauges(labels: LabelTable, present: Bools, context: Context) -> None:
     """An info for every metric whose name is not a counter's."""
-    for name in names_of(windows.samples.labels, present):
+    for name in names_of(labels, present):
         if name and not name.endswith(COUNTER_SUFFIXES):
             context.annotations.info(texts.possible_non_counter(name), context.span_of(0))
 

@@ -13,10 +13,15 @@ from sonde.query.promql.kernels import find_last
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.limits import Budget
 from sonde.query.promql.sample_counts import samples_in
-from sonde.query.promql.source import Source
+from sonde.query.promql.source import Source, SummarySource
+from sonde.query.promql.summaries import Summaries, latest
+from sonde.query.promql.summary_widths import Choice, Use, choose
 from sonde.query.promql.syntax import At, Matcher, Subquery, VectorSelector
 from sonde.query.promql.values import Ints, Objects, Samples, Vector, plain
 from sonde.query.promql.windows import Windows, is_histogram, samples_where, stale
+
+SAMPLES_A_SUMMARY = 12
+"""What a summary takes of the budget: it has about as many numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Query:
     """`id` of the selectors of which only counts and sums of histograms are wanted."""
     counting: bool = False
     """Whether the samples that are looked at are counted."""
+    use: Use = Use.OFF
+    """When summaries are looked at in place of samples."""
 
     def fetch(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
         """What the source has within `start_ms` to `end_ms`, both inclusive."""
@@ -51,6 +58,24 @@ class Query:
             values=plain(samples.values),
             start_times=None if samples.start_times is None else plain(samples.start_times),
         )
+
+    def summaries(
+        self, selector: VectorSelector, choice: Choice | None, after_ms: int, end_ms: int, *, values: bool = False
+    ) -> Summaries | None:
+        """The windows that end after `after_ms`, up to `end_ms`; None where the samples are to be looked at."""
+        if choice is None or not isinstance(self.source, SummarySource):
+            return None
+        after_ms = after_ms // choice.width_ms * choice.width_ms
+        found = self.source.summaries(selector.matchers, choice.width_ms, after_ms, end_ms, values=values)
+        if found is None or not self.budget.has_room(SAMPLES_A_SUMMARY * len(found.ends)):
+            return None
+        self.budget.take(SAMPLES_A_SUMMARY * len(found.ends))
+        return found
+
+    def choice(self, times: Ints, ends: Ints, range_ms: int) -> Choice | None:
+        """The windows for a selector that is evaluated at `times` and looks at ranges that end at `ends`."""
+        step_ms = int(times[1] - times[0]) if len(times) > 1 else self.step_ms
+        return choose(ends, step_ms, range_ms, self.use)
 
     def selected(self, selector: VectorSelector, start_ms: int, end_ms: int) -> Samples:
         """What a selector finds within `start_ms` to `end_ms`, both inclusive."""
@@ -103,7 +128,9 @@ def find(selector: VectorSelector, times: Ints, query: Query) -> Found:
     Series without any are left out.
     """
     ends = ends_of(selector, times, query)
-    samples = query.selected(selector, int(ends[0]) - query.lookback_ms + 1, int(ends[-1]))
+    start_ms, end_ms = int(ends[0]) - query.lookback_ms, int(ends[-1])
+    summaries = query.summaries(selector, query.choice(times, ends, 0), start_ms, end_ms)
+    samples = query.selected(selector, start_ms + 1, end_ms) if summaries is None else latest(summaries)
     query.budget.take(samples.labels.size * len(ends))
     index = np.empty((samples.labels.size, len(ends)), np.int64)
     find_last(samples.times, stale(samples), samples.offsets, ends, query.lookback_ms, index)

@@ -5,13 +5,14 @@ Windows are left-open and right-closed as those of PromQL, and named by their ri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.summary_kernels import count_windows, merge_windows, summarize_windows
-from sonde.query.promql.values import Floats, Ints, Samples, plain
-from sonde.query.promql.windows import stale
+from sonde.query.promql.values import Bools, Floats, Ints, Samples, plain
+from sonde.query.promql.windows import STALE, stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,57 @@ def summarize(samples: Samples, width_ms: int) -> Summaries:
     times, offsets = plain(samples.times), plain(samples.offsets)
     count_windows(times, offsets, width_ms, counts)
     windows = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    size = int(windows[-1])
-    ints = [np.zeros(size, np.int64) for _ in range(8)]
-    floats = [np.zeros(size) for _ in range(6)]
-    ends, number, first_times, last_times, first_starts, last_starts, stale_times, overlaps = ints
-    firsts, lasts, sums, minima, maxima, losses = floats
+    found = empty(samples.labels, width_ms, windows)
     starts = np.zeros(0, np.int64) if samples.start_times is None else plain(samples.start_times)
-    made = (ends, number, first_times, firsts, last_times, lasts, sums, minima, maxima, losses)
-    made = (*made, first_starts, last_starts, stale_times, overlaps)
-    summarize_windows(times, plain(samples.values), plain(stale(samples)), starts, offsets, width_ms, *made)
-    return Summaries(samples.labels, width_ms, windows, *made)
+    given = (times, plain(samples.values), plain(stale(samples)), starts, offsets, width_ms)
+    summarize_windows(*given, *(getattr(found, name) for name in FLAT))
+    return found
 
 
 FLAT = tuple(each.name for each in fields(Summaries) if each.name not in ("labels", "width_ms", "offsets"))
 """The arrays that have a place for each window."""
+MEASURES = ("firsts", "lasts", "sums", "minima", "maxima", "losses")
+"""Those of them that are floats."""
+
+
+def empty(labels: LabelTable, width_ms: int, offsets: Ints) -> Summaries:
+    """Windows of which nothing is known yet."""
+    arrays: dict[str, Any] = {
+        name: np.zeros(offsets[-1], np.float64 if name in MEASURES else np.int64) for name in FLAT
+    }
+    return Summaries(labels, width_ms, offsets, **arrays)
+
+
+def where(found: Summaries, kept: Bools) -> Summaries:
+    """Only these windows; a series that loses all of them stays."""
+    if kept.all():
+        return found
+    offsets = np.concatenate(([0], np.cumsum(kept)))[found.offsets]
+    return replace(found, offsets=offsets, **{name: getattr(found, name)[kept] for name in FLAT})
+
+
+def series_of(found: Summaries, rows: slice) -> Summaries:
+    """The windows of some series, as views."""
+    begin, end = found.offsets[rows.start], found.offsets[rows.stop]
+    return replace(
+        found,
+        labels=found.labels.take(np.arange(rows.start, rows.stop)),
+        offsets=found.offsets[rows.start : rows.stop + 1] - begin,
+        **{name: getattr(found, name)[begin:end] for name in FLAT},
+    )
+
+
+def latest(found: Summaries) -> Samples:
+    """The last sample of each window, or the stale marker behind it: what an instant at the end of the window finds."""
+    ended = found.stale_times != 0
+    return Samples(
+        found.labels,
+        plain(found.offsets),
+        np.where(ended, found.stale_times, found.last_times),
+        np.where(ended, STALE.view(np.float64), found.lasts),
+        None,
+        plain(found.last_starts),
+    )
 
 
 def coarser(summaries: Summaries, width_ms: int) -> Summaries:

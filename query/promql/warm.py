@@ -9,7 +9,8 @@ import numpy as np
 from sonde.query.promql.evaluate import evaluate
 from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.parser import parse
-from sonde.query.promql.summaries import coarser, summarize
+from sonde.query.promql.summaries import Summaries, coarser, summarize
+from sonde.query.promql.summary_widths import Use
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 
@@ -42,6 +43,10 @@ EXPRESSIONS = (
 """Together they call every kernel."""
 
 
+OF_SUMMARIES = ("x", "rate(x[5m])", "sum_over_time(x[5m])", "max_over_time(x[5m])")
+"""Over summaries these call what the others don't."""
+
+
 class _Few:
     """A source of two buckets of one classic histogram."""
 
@@ -50,6 +55,11 @@ class _Few:
         times = np.array([1_000, 2_000, 1_000, 2_000])
         return Samples(labels, np.array([0, 2, 4]), times, np.array([1.0, 2.0, 1.0, 3.0]))
 
+    def summaries(
+        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool
+    ) -> Summaries:
+        return summarize(self.select(matchers, after_ms, end_ms), width_ms)
+
 
 def warm(progress: Progress | None = None) -> None:
     """Compiles every kernel of the evaluation. `progress(what, step, steps)` is called before each step."""
@@ -57,6 +67,8 @@ def warm(progress: Progress | None = None) -> None:
         if progress:
             progress(f"evaluate {text}", number, len(EXPRESSIONS))
         evaluate(parse(text), _Few(), start_ms=2_000, end_ms=2_000)
+    for text in OF_SUMMARIES:
+        evaluate(parse(text), _Few(), start_ms=0, end_ms=600_000, step_ms=300_000, use=Use.EXACT)
     few = _Few().select((), 0, 0)
     for starts in (None, np.zeros_like(few.times)):
         coarser(summarize(replace(few, start_times=starts), 300_000), 3_600_000)

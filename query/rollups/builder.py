@@ -176,7 +176,9 @@ def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Series, Point
     given = list(store.blocks(sql, {"tenant": batch.tenant, "delta": DELTA, **params}, settings=LIMITS))
     if not given:
         nothing = np.zeros(0, np.int64)
-        return Series(np.zeros(0, np.uint64), ()), Points(np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)})
+        return Series(np.zeros(0, np.uint64), ()), Points(
+            np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)}
+        )
     series = series_of(given)
     blocks = [Block(runs_of(block.pop("series_id"), series.ids), block) for block in given]
     counts = sum((block.runs.counts(len(series.ids)) for block in blocks), np.zeros(len(series.ids), np.int64))

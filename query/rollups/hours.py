@@ -46,7 +46,8 @@ class Hours:
     @property
     def current(self) -> NDArray[np.bool_]:
         """(h,) whether the summaries hold for all points there are."""
-        return self.built == self.points
+        same: NDArray[np.bool_] = self.built == self.points
+        return same
 
 
 NO_HOURS = Hours(*(np.zeros(0, np.int64) for _ in range(4)))
@@ -145,7 +146,8 @@ def due(hours: Hours, kept: Kept, *, again: bool = False) -> Ints:
     Never one whose points may be gone, unless it was not summarised at all.
     """
     wanted = (hours.points > 0) & (again | ~hours.current)
-    return hours.hours[wanted & (~kept.gone(hours.hours) | (hours.built == NEVER))]
+    found: Ints = hours.hours[wanted & (~kept.gone(hours.hours) | (hours.built == NEVER))]
+    return found
 
 
 def runs(hours: Ints) -> Iterator[tuple[int, int]]:

@@ -16,13 +16,6 @@ from sonde.query.promql.summaries import FLAT, Summaries, coarser
 Ints = NDArray[np.int64]
 
 
-def where(found: Summaries, kept: NDArray[np.bool_]) -> Summaries:
-    """Only these windows; a series that loses all of them stays."""
-    if kept.all():
-        return found
-    return _picked(found, np.flatnonzero(kept), np.concatenate(([0], np.cumsum(kept)))[found.offsets])
-
-
 def in_order(pieces: Sequence[Summaries]) -> Summaries:
     """Windows of the same series, none of them twice, by their ends."""
     pieces = [pieces[0], *(piece for piece in pieces[1:] if len(piece.ends))]

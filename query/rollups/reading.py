@@ -14,12 +14,12 @@ from sonde.query.prometheus.metrics import TARGET_INFO, Part, accepted
 from sonde.query.prometheus.points import Budget, Window
 from sonde.query.prometheus.strands import Strand, find_strands
 from sonde.query.promql.labels import NAME, LabelTable
-from sonde.query.promql.summaries import Summaries, summarize
+from sonde.query.promql.summaries import Summaries, summarize, where
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 from sonde.query.reader import Reader
 from sonde.query.rollups.hours import HOUR_MS, NEVER, Hours, Ints, Kept, read_hours, read_kept, runs
-from sonde.query.rollups.joining import in_order, one_of_each, where
+from sonde.query.rollups.joining import in_order, one_of_each
 from sonde.query.rollups.kinds import NUMBERS, Kind
 from sonde.query.rollups.stored_windows import TooManyWindows, nothing, read_windows
 

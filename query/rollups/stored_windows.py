@@ -14,7 +14,7 @@ from sonde.query.filters import Filter
 from sonde.query.prometheus import kernels
 from sonde.query.prometheus.points import Chosen, Runs, runs_of
 from sonde.query.promql.labels import LabelTable
-from sonde.query.promql.summaries import Summaries
+from sonde.query.promql.summaries import MEASURES, Summaries, empty
 from sonde.query.reader import Reader
 from sonde.storage.columns import Column, Constant, Interned, Strings
 from sonde.storage.native_blocks import NativeBlock, joined
@@ -139,14 +139,12 @@ def ordered(labels: LabelTable, width_ms: int, blocks: Sequence[NativeBlock], ru
 
 
 def nothing(labels: LabelTable, width_ms: int) -> Summaries:
-    columns = {name: np.zeros(0) for name in FIELDS}
-    return made(labels, width_ms, np.zeros(labels.size + 1, np.int64), np.zeros(0, np.int64), columns)
+    return empty(labels, width_ms, np.zeros(labels.size + 1, np.int64))
 
 
 def made(labels: LabelTable, width_ms: int, offsets: Ints, ends: Ints, columns: dict[str, Any]) -> Summaries:
-    wanted = {name: np.float64 if name in MEASURES else np.int64 for name in FIELDS}
-    fields = {FIELDS[name]: column.astype(wanted[name], copy=False) for name, column in columns.items()}
+    found = {FIELDS[name]: column for name, column in columns.items()}
+    fields = {
+        name: column.astype(np.float64 if name in MEASURES else np.int64, copy=False) for name, column in found.items()
+    }
     return Summaries(labels, width_ms, offsets, ends, **fields)
-
-
-MEASURES = ("first", "last", "sum", "min", "max", "lost")

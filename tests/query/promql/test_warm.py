@@ -9,15 +9,18 @@ from types import ModuleType
 import numpy as np
 import pytest
 from memory_source import source_of
-from sonde.query.promql import classic_kernels, group_kernels, kernels, rate_kernels
+from sonde.query.promql import classic_kernels, group_kernels, kernels, rate_kernels, summary_kernels
 from sonde.query.promql.evaluate import evaluate
 from sonde.query.promql.parser import parse
 from sonde.query.promql.source import Source
+from sonde.query.promql.summary_functions import SUMMARISED
+from sonde.query.promql.summary_widths import Use
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 from sonde.query.promql.warm import EXPRESSIONS, warm
+from summarising import HOUR, Summarising
 
-MODULES = (classic_kernels, group_kernels, kernels, rate_kernels)
+MODULES = (classic_kernels, group_kernels, kernels, rate_kernels, summary_kernels)
 
 
 def compiled(modules: Sequence[ModuleType] = MODULES) -> dict[str, int]:
@@ -95,4 +98,15 @@ def test_no_query_compiles_a_kernel_for_other_arrays(text: str) -> None:
     if not text.startswith("x["):
         evaluate(parse(text), source, start_ms=30_000, end_ms=90_000, step_ms=30_000)
     evaluate(parse(text), source, start_ms=90_000, end_ms=90_000)
+    assert compiled() == before
+
+
+@pytest.mark.parametrize("function", sorted(SUMMARISED))
+def test_no_function_of_summaries_compiles_a_kernel_for_other_arrays(function: str) -> None:
+    warm()
+    before = compiled()
+    source = Summarising(ReadOnly(source_of("x_total 1 2 3 4 0 1", interval_ms=HOUR)))
+    for text in (f"{function}(x_total[2h])", f"{function}(x_total[2h] @ end())", "x_total", "timestamp(x_total)"):
+        evaluate(parse(text), source, start_ms=0, end_ms=4 * HOUR, step_ms=HOUR, use=Use.EXACT)
+    assert len(source.widths) == 4
     assert compiled() == before
