@@ -1,10 +1,10 @@
-"""What summaries of metrics cost to make and to keep, and what a question over a month reads with and without them.
+"""What summaries of metrics cost to make and to keep, and what PromQL over a month takes with and without them.
 
-    python -m benchmarks.rollups [--series 1000] [--days 30] [--rounds 3]
+    python -m benchmarks.rollups [--series 300] [--days 30] [--rounds 3]
 
-Counters with a sample a minute, a scrape's jitter in their times, a restart now and then. For each width the same windows are
-had from the points (read and summarised) and from the rollups, and compared before anything is timed: counts, times, first and last
-values, extremes equal, sums and increases to 1e-12. Bytes are those of active parts after merges.
+Counters with a sample a minute, a scrape's jitter in their times, a restart now and then. Each question is asked at steps of an
+hour, over points and over rollups, and both answers are compared before anything is timed. Bytes are those of active parts after
+merges.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sonde.query.config import QueryConfig
 from sonde.query.prometheus.samples import StoreSource
-from sonde.query.promql.summaries import FLAT, Summaries, summarize
-from sonde.query.promql.syntax import Matcher, MatchOp
+from sonde.query.promql.evaluate import Result, evaluate
+from sonde.query.promql.limits import Limits
+from sonde.query.promql.parser import parse
+from sonde.query.promql.summaries import Summaries
+from sonde.query.promql.summary_widths import Use
+from sonde.query.promql.syntax import Matcher
+from sonde.query.promql.values import Samples, Vector
 from sonde.query.reader import Gate, Reader
 from sonde.query.rollups.builder import Figures, batches, build
 from sonde.query.rollups.kinds import NUMBERS
@@ -37,8 +43,14 @@ from sonde.storage.store import Store, open_store
 BEGIN = 1_768_435_200
 """2026-01-15T00:00:00Z"""
 DAY = 86_400
-MATCHERS = (Matcher("__name__", MatchOp.EQUAL, "requests_total"),)
-SUMS = ("sums", "losses")
+HOUR_MS = 3_600_000
+MOST = 400_000_000
+QUESTIONS = {
+    "rate": "rate(requests_total[1h])",
+    "sum_by": "sum by (zone) (rate(requests_total[1h]))",
+    "avg_over_time": "avg_over_time(requests_total[1h])",
+    "instant": "requests_total",
+}
 
 
 def texts(values: list[str]) -> Strings:
@@ -49,9 +61,9 @@ def texts(values: list[str]) -> Strings:
 
 def insert_series(store: Store, series: int) -> None:
     labels = Maps(
-        np.arange(1, series + 1, dtype=np.uint64),
-        texts(["pod"] * series),
-        texts([f"pod-{number}" for number in range(series)]),
+        np.arange(2, 2 * series + 1, 2, dtype=np.uint64),
+        texts(["pod", "zone"] * series),
+        texts([text for number in range(series) for text in (f"pod-{number}", f"zone-{number % 5}")]),
     )
     block: Block = {
         "tenant": Constant(b"default", series),
@@ -83,6 +95,7 @@ def insert_day(store: Store, series: int, day: int, totals: Any) -> Any:
     rows = values.size
     block: Block = {
         "tenant": Constant(b"default", rows),
+        "metric": Constant(b"requests", rows),
         "series_id": np.tile(ids_of(series), 1440),
         "time": times.ravel(),
         "start_time": np.full(rows, BEGIN * 10**9, np.int64),
@@ -109,14 +122,13 @@ def build_all(store: Store, end_ms: int) -> tuple[Figures, float]:
     return figures, cpu() - began
 
 
-def assert_same(found: Summaries | None, expected: Summaries) -> None:
-    assert found is not None, "the rollups were not read"
-    for name in FLAT:
-        here, there = getattr(found, name), getattr(expected, name)
-        if name in SUMS:
-            np.testing.assert_allclose(here, there, rtol=1e-12)
-        else:
-            np.testing.assert_array_equal(here, there)
+def assert_same(found: Result, expected: Result) -> None:
+    here, there = found.value, expected.value
+    assert isinstance(here, Vector)
+    assert isinstance(there, Vector)
+    assert here.labels.rows() == there.labels.rows()
+    np.testing.assert_array_equal(here.present, there.present)
+    np.testing.assert_allclose(here.values[here.present], there.values[there.present], rtol=1e-12)
 
 
 def best(rounds: int, work: Callable[[], Any]) -> float:
@@ -154,21 +166,42 @@ def measure(store: Store, series: int, days: int, rounds: int) -> dict[str, Any]
     }
     sizes = {name: bytes_of(store, name) for name in ("points_number", "points_number_5m", "points_number_1h")}
     found |= {f"bytes_per_point_{name}": size / points for name, size in sizes.items()}
-    reader = Reader(store, "default", QueryConfig(), Gate(8, 60), Gate(8, 0))
-    source = StoreSource(reader, max_samples=200_000_000)
-    raw = best(rounds, lambda: source.select(MATCHERS, begin_ms + 1, end_ms))
-    found["select_s"] = raw
-    for label, width in (("1h", 3_600_000), ("5m", 300_000)):
-        windows = source.summaries(MATCHERS, width, begin_ms, end_ms)
-        assert_same(windows, summarize(source.select(MATCHERS, begin_ms + 1, end_ms), width))
-        took = best(rounds, lambda width=width: source.summaries(MATCHERS, width, begin_ms, end_ms))
-        found |= {f"summaries_{label}_s": took, f"times_faster_{label}": raw / took}
+    reader = Reader(store, "default", QueryConfig(query_max_memory_mib=8192), Gate(8, 60), Gate(8, 0))
+    source = StoreSource(reader, max_samples=MOST)
+    for name, text in QUESTIONS.items():
+        ask = partial(asked, text, source, begin_ms, end_ms)
+        assert_same(ask(Use.EXACT), ask(Use.OFF))
+        took = {use: best(rounds, partial(ask, use)) for use in (Use.OFF, Use.EXACT)}
+        found |= {f"{name}_points_s": took[Use.OFF], f"{name}_rollups_s": took[Use.EXACT]}
+        found[f"{name}_times_faster"] = took[Use.OFF] / took[Use.EXACT]
     return found
+
+
+def asked(text: str, source: StoreSource, begin_ms: int, end_ms: int, use: Use) -> Result:
+    grid = {"start_ms": begin_ms + HOUR_MS, "end_ms": end_ms, "step_ms": HOUR_MS}
+    return evaluate(parse(text), Witness(source, use), limits=Limits(MOST), use=use, **grid)
+
+
+class Witness:
+    """The source, which has to be asked for what it is there for."""
+
+    def __init__(self, source: StoreSource, use: Use) -> None:
+        self.source = source
+        self.use = use
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Samples:
+        assert self.use is Use.OFF, "the rollups were not read"
+        return self.source.select(matchers, start_ms, end_ms)
+
+    def summaries(
+        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool
+    ) -> Summaries | None:
+        return self.source.summaries(matchers, width_ms, after_ms, end_ms, values=values)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=1_000)
+    parser.add_argument("--series", type=int, default=300)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
