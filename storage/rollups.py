@@ -258,8 +258,49 @@ def number_windows(width: str) -> Table:
     )
 
 
+def measures(name: str, comment: str) -> Column:
+    return Column(name, "Array(Float64)", comment, "ZSTD(3)")
+
+
+def histogram_windows(width: str) -> Table:
+    """Summaries of `points_histogram` by windows of `width`: of the series that PromQL makes of a histogram."""
+    return Table(
+        f"points_histogram_{width}",
+        f"What the counts and sums of a histogram in {width} come to: see docs/decisions/metric-rollups.md.",
+        (
+            TENANT,
+            METRIC,
+            Column(
+                "part", LC, "buckets: cumulative counts of the buckets, the last one of all values; sum: of the values"
+            ),
+            SERIES_ID,
+            WINDOW_END,
+            measures("bounds", "explicit_bounds; none for the sum"),
+            VERSION,
+            Column("count", "UInt32", "samples that are no stale markers; all but `stale_time` is of these"),
+            moment("first_time", "time of the first sample"),
+            measures("first", "of each bucket the value of the first sample"),
+            moment("last_time", "time of the last sample"),
+            measures("last", "of each bucket the value of the last sample"),
+            measures("lost", "of each bucket what it had counted whenever it was reset between the two"),
+            moment("first_start", "start time of the first sample, 0 where unset"),
+            moment("last_start", "start time of the last sample, 0 where unset"),
+            moment("stale_time", "time of the last stale marker where it is later than the last sample, else 0"),
+            Column("overlaps", "UInt8", "1 where a sample began to count before the one before it was taken"),
+        ),
+        order_by=("tenant", "metric", "part", "series_id", "end_time", "bounds"),
+        engine=NEWEST,
+        partition_by="toYYYYMM(end_time)",
+        retention=f"rollups_{width}",
+        ttl_column="end_time",
+        sharding_key="series_id",
+    )
+
+
 POINTS_NUMBER_5M = number_windows("5m")
 POINTS_NUMBER_1H = number_windows("1h")
+POINTS_HISTOGRAM_5M = histogram_windows("5m")
+POINTS_HISTOGRAM_1H = histogram_windows("1h")
 
 ROLLUPS: tuple[Table, ...] = (
     SPAN_MINUTES,
@@ -272,6 +313,8 @@ ROLLUPS: tuple[Table, ...] = (
     ROLLUP_HOURS,
     POINTS_NUMBER_5M,
     POINTS_NUMBER_1H,
+    POINTS_HISTOGRAM_5M,
+    POINTS_HISTOGRAM_1H,
 )
 ALL_TABLES: tuple[Table, ...] = (*TABLES, *ROLLUPS)
 

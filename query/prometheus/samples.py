@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 from sonde.query.prometheus import classic, native_histograms, target_info
+from sonde.query.prometheus.expressions import BUCKETS, COUNT, EXPONENTIAL, HAS_VALUE, NUMBER, QUANTILES, SUM
 from sonde.query.prometheus.merging import merged
 from sonde.query.prometheus.metrics import HISTOGRAM, Part, accepted
-from sonde.query.prometheus.points import IS_STALE, STALE_VALUE, Budget, Points, Window, fetch
+from sonde.query.prometheus.points import Budget, Points, Window, fetch
 from sonde.query.prometheus.running_totals import midnight, since, with_running_totals
 from sonde.query.prometheus.strands import TABLES, Strand, find_strands
 from sonde.query.promql.summaries import Summaries
@@ -19,18 +20,6 @@ from sonde.query.reader import Reader
 from sonde.query.rollups import reading
 
 MAX_SAMPLES = 50_000_000
-NUMBER = f"if({IS_STALE}, {STALE_VALUE}, value) AS value"
-HAS_VALUE = f"(value_type != 0 OR {IS_STALE})"
-STALE_FLAG = f"{IS_STALE} AS stale"
-COUNT = f"if({IS_STALE}, {STALE_VALUE}, toFloat64(count)) AS count"
-SUM = f"if({IS_STALE}, {STALE_VALUE}, sum) AS sum"
-BUCKETS = ("count", "bucket_counts", "explicit_bounds", STALE_FLAG)
-QUANTILES = ("`quantile_values.quantile` AS quantile", "`quantile_values.value` AS quantile_value", STALE_FLAG)
-EXPONENTIAL = (
-    *("count", "sum", "scale", "zero_count", "zero_threshold", STALE_FLAG),
-    *("positive_offset", "positive_bucket_counts AS positive_counts"),
-    *("negative_offset", "negative_bucket_counts AS negative_counts"),
-)
 
 
 class StoreSource:
@@ -51,14 +40,15 @@ class StoreSource:
         return merged(pieces)
 
     def summaries(
-        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool = True
+        self, matchers: Sequence[Matcher], width_ms: int, after_ms: int, end_ms: int, *, values: bool
     ) -> Summaries | None:
         """`promql.source.SummarySource`: None also where most of the summaries would be made of samples."""
 
         def samples(strand: Strand, window: Window) -> Iterator[Samples]:
             return self._samples(strand, matchers, window)
 
-        return reading.summaries(self.reader, matchers, width_ms, after_ms, end_ms, self.budget, samples)
+        asked = reading.Asked(matchers, width_ms, after_ms, end_ms, values, self.budget)
+        return reading.summaries(self.reader, asked, samples)
 
     def _samples(self, strand: Strand, matchers: Sequence[Matcher], window: Window) -> Iterator[Samples]:
         """The samples of a strand; deltas are read from midnight on, and become totals since then."""

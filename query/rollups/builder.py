@@ -10,20 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 from sonde.query import filters
 from sonde.query.filters import Filter
-from sonde.query.prometheus.metrics import DELTA
-from sonde.query.prometheus.points import Block, Points, Window, placed, runs_of
-from sonde.query.prometheus.samples import HAS_VALUE, NUMBER
-from sonde.query.promql.labels import LabelTable
+from sonde.query.prometheus.expressions import NUMBER
+from sonde.query.prometheus.points import HEAD, Block, Points, Window, ordered, placed, runs_of
 from sonde.query.promql.summaries import coarser, summarize
-from sonde.query.promql.values import Samples
 from sonde.query.rollups.hours import DAY_MS, HOUR_MS, Hours, Ints, due, hours_by_tenant, read_kept
 from sonde.query.rollups.kinds import FIVE_MINUTES_MS, Kind
-from sonde.query.rollups.stored_windows import Series, as_block
+from sonde.query.rollups.pieces import Series, pieces
 from sonde.storage.columns import Column, Constant
 from sonde.storage.native import encode_block
 from sonde.storage.native_blocks import Dictionary, NativeBlock, joined
@@ -31,8 +28,6 @@ from sonde.storage.rollups import ROLLUP_HOURS
 from sonde.storage.schema import Table
 from sonde.storage.store import Store
 
-POINTS_AT_ONCE = 1_000_000
-"""About as many are in memory at a time: 32 bytes each as they are read, three times that while they are summarised."""
 POINTS_A_BATCH = 4_000_000
 """Hours are recorded together up to so many points."""
 LIMITS = {"max_execution_time": 300, "max_memory_usage": 2 << 30, "distributed_product_mode": "global"}
@@ -112,15 +107,17 @@ def build(store: Store, batch: Batch, stopped: Callable[[], bool] = lambda: Fals
     began = time.monotonic()
     version = time.time_ns()
     figures = Figures(hours=len(batch.hours))
-    for number, (series, samples) in enumerate(parts(store, batch)):
-        if stopped():
-            return None
-        figures.points += len(samples.times)
-        found = summarize(samples, FIVE_MINUTES_MS)
-        for width, table in batch.kind.tables.items():
-            found = found if found.width_ms == width else coarser(found, width)
-            token = f"{batch.tenant}/{table.name}/{batch.hours[0]}-{batch.hours[-1]}/{version}/{number}"
-            figures.windows += insert(store, table, as_block(batch.tenant, series, found, version), token)
+    inserts = count()
+    for series, points in parts(store, batch):
+        figures.points += len(points)
+        for piece, samples in pieces(batch.kind, points):
+            if stopped():
+                return None
+            found = summarize(samples, FIVE_MINUTES_MS)
+            for width, table in batch.kind.tables.items():
+                found = found if found.width_ms == width else coarser(found, width)
+                token = f"{batch.tenant}/{table.name}/{batch.hours[0]}-{batch.hours[-1]}/{version}/{next(inserts)}"
+                figures.windows += insert(store, table, piece.block(batch.tenant, series, found, version), token)
     record(store, batch, version)
     figures.seconds = time.monotonic() - began
     return figures
@@ -146,43 +143,45 @@ def record(store: Store, batch: Batch, version: int) -> None:
     insert(store, ROLLUP_HOURS, block, token)
 
 
-def parts(store: Store, batch: Batch) -> Iterator[tuple[Series, Samples]]:
-    """The samples of the batch without labels, some series at a time, and which these are."""
-    count = max(1, -(-int(batch.points.sum()) // POINTS_AT_ONCE))
-    edges = [number * 2**64 // count for number in range(count + 1)]
+def parts(store: Store, batch: Batch) -> Iterator[tuple[Series, Points]]:
+    """The points of the batch, some series at a time."""
+    parts = max(1, -(-int(batch.points.sum()) // batch.kind.at_once))
+    edges = [number * 2**64 // parts for number in range(parts + 1)]
     for low, high in pairwise(edges):
-        series, points = read(store, batch, low, high - 1)
-        if len(series.ids):
-            labels = LabelTable.empty(len(series.ids))
-            yield series, Samples(labels, points.offsets, points.times, points.columns["value"], None, points.starts)
+        if blocks := read(store, batch, low, high - 1):
+            series = series_of(blocks)
+            yield series, points_of(batch.kind, series, blocks)
 
 
-def read(store: Store, batch: Batch, low: int, high: int) -> tuple[Series, Points]:
+def read(store: Store, batch: Batch, low: int, high: int) -> list[NativeBlock]:
     """The points of the series whose ids are in `[low, high]`, both inclusive: fingerprints are spread evenly."""
     clause, params = filters.join(
         [
             Filter("series_id BETWEEN {low:UInt64} AND {high:UInt64}", {"low": low, "high": high}),
             filters.between(batch.window.range),
-            Filter(HAS_VALUE, {}),
+            Filter(batch.kind.where, {}),
         ]
     )
     sql = f"""
-        SELECT metric, series_id, time AS nano, start_time AS start_nano, {NUMBER}
+        SELECT metric, {", ".join((*HEAD, *batch.kind.expressions))}
         FROM {batch.kind.source}
         PREWHERE tenant = {{tenant:String}}
           AND {clause}
-          AND series_id NOT IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND temporality = {{delta:Int32}})
+          AND series_id NOT IN (SELECT series_id FROM series WHERE tenant = {{tenant:String}} AND ({batch.kind.others}))
     """
-    given = list(store.blocks(sql, {"tenant": batch.tenant, "delta": DELTA, **params}, settings=LIMITS))
-    if not given:
-        nothing = np.zeros(0, np.int64)
-        return Series(np.zeros(0, np.uint64), ()), Points(
-            np.zeros(1, np.int64), nothing, nothing, {"value": np.zeros(0)}
-        )
-    series = series_of(given)
+    return list(store.blocks(sql, {"tenant": batch.tenant, **params}, settings=LIMITS))
+
+
+def points_of(kind: Kind, series: Series, given: Sequence[NativeBlock]) -> Points:
+    """The rows by series and time."""
+    size = len(series.ids)
     blocks = [Block(runs_of(block.pop("series_id"), series.ids), block) for block in given]
-    counts = sum((block.runs.counts(len(series.ids)) for block in blocks), np.zeros(len(series.ids), np.int64))
-    return series, placed(blocks, "value", np.concatenate(([0], np.cumsum(counts))))
+    counts = sum((block.runs.counts(size) for block in blocks), np.zeros(size, np.int64))
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    names = [expression.rpartition(" AS ")[2] for expression in kind.expressions]
+    if kind.expressions == (NUMBER,):
+        return placed(blocks, names[0], offsets)
+    return ordered(blocks, ("nano", "start_nano", *names), offsets)
 
 
 def series_of(blocks: Sequence[NativeBlock]) -> Series:

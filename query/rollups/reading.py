@@ -6,11 +6,11 @@ So the answer is always that of the points; only how much of them is read differ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sonde.query.prometheus.metrics import TARGET_INFO, Part, accepted
+from sonde.query.prometheus.metrics import CLASSIC, TARGET_INFO, Part, accepted
 from sonde.query.prometheus.points import Budget, Window
 from sonde.query.prometheus.strands import Strand, find_strands
 from sonde.query.promql.labels import NAME, LabelTable
@@ -20,7 +20,8 @@ from sonde.query.promql.values import Samples
 from sonde.query.reader import Reader
 from sonde.query.rollups.hours import HOUR_MS, NEVER, Hours, Ints, Kept, read_hours, read_kept, runs
 from sonde.query.rollups.joining import in_order, one_of_each
-from sonde.query.rollups.kinds import NUMBERS, Kind
+from sonde.query.rollups.kinds import HISTOGRAMS, NUMBERS, Kind
+from sonde.query.rollups.stored_windows import Asked as StoredAsked
 from sonde.query.rollups.stored_windows import TooManyWindows, nothing, read_windows
 
 WORTH_IT = 0.5
@@ -32,65 +33,75 @@ ReadSamples = Callable[[Strand, Window], Iterator[Samples]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where the summaries of `(after_ms, end_ms]` are to come from."""
+class Asked:
+    """The windows of a selector that end in `(after_ms, end_ms]`; both are multiples of the width."""
 
-    kind: Kind
+    matchers: Sequence[Matcher]
     width_ms: int
     after_ms: int
     end_ms: int
+    values: bool
+    """Whether sums and extremes are wanted."""
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the summaries of a kind are to come from."""
+
+    kind: Kind
+    asked: Asked
     from_points: Ints
     """Hours that are summarised now."""
 
     def windows_of_points(self) -> Iterator[tuple[int, int]]:
         """`(after, end]` in ms of each run of these hours."""
         for first, last in runs(self.from_points):
-            yield max((first - 1) * HOUR_MS, self.after_ms), min(last * HOUR_MS, self.end_ms)
+            yield max((first - 1) * HOUR_MS, self.asked.after_ms), min(last * HOUR_MS, self.asked.end_ms)
 
 
-def summaries(
-    reader: Reader,
-    matchers: Sequence[Matcher],
-    width_ms: int,
-    after_ms: int,
-    end_ms: int,
-    budget: Budget,
-    samples_of: ReadSamples,
-) -> Summaries | None:
-    """All windows of that width which end in `(after_ms, end_ms]`, of all series that match; both are multiples of the width.
-
-    None where they can't be had or are not worth it: then the samples are.
-    """
-    if accepted([TARGET_INFO], [matcher for matcher in matchers if matcher.name == NAME])[0]:
+def summaries(reader: Reader, asked: Asked, samples_of: ReadSamples) -> Summaries | None:
+    """All windows of all series that match; None where they can't be had or are not worth it: then the samples are."""
+    names = [matcher for matcher in asked.matchers if matcher.name == NAME]
+    if accepted([TARGET_INFO], names)[0] or asked.width_ms not in NUMBERS.tables:
         return None
-    if width_ms not in NUMBERS.tables:
-        return None
-    plan = planned(reader, NUMBERS, width_ms, after_ms, end_ms)
-    if plan is None:
-        return None
-    strands = list(find_strands(reader, matchers, after_ms))
-    if any(kind_of(strand) is None for strand in strands):
-        return None
+    strands = list(find_strands(reader, asked.matchers, asked.after_ms))
+    kinds = [kind_of(strand, values=asked.values) for strand in strands]
+    plans: dict[str, Plan] = {}
+    for kind in kinds:
+        if kind is None:
+            return None
+        plan = plans.get(kind.name) or planned(reader, kind, asked)
+        if plan is None:
+            return None
+        plans[kind.name] = plan
+    found: list[Summaries] = []
     try:
-        found = [of_strand(reader, plan, strand, budget, samples_of) for strand in strands]
+        for kind, strand in zip(kinds, strands, strict=True):
+            assert kind is not None
+            found += of_strand(reader, plans[kind.name], strand, samples_of)
     except TooManyWindows:
         return None
-    return one_of_each(found) if found else nothing(LabelTable.empty(0), width_ms)
+    return one_of_each(found) if found else nothing(LabelTable.empty(0), asked.width_ms)
 
 
-def kind_of(strand: Strand) -> Kind | None:
-    """None for series that have no rollups."""
-    return NUMBERS if strand.part is Part.VALUE and not strand.is_delta and strand.table == NUMBERS.source else None
+def kind_of(strand: Strand, *, values: bool) -> Kind | None:
+    """None for series that have no rollups, and for histograms where `values` are wanted."""
+    if strand.is_delta:
+        return None
+    if strand.table == NUMBERS.source:
+        return NUMBERS
+    return HISTOGRAMS if strand.table == HISTOGRAMS.source and strand.part in CLASSIC and not values else None
 
 
-def planned(reader: Reader, kind: Kind, width_ms: int, after_ms: int, end_ms: int) -> Plan | None:
+def planned(reader: Reader, kind: Kind, asked: Asked) -> Plan | None:
     """None where too few of the hours are summarised."""
-    hours = read_hours(reader.rows, reader.tenant, kind, after_ms, end_ms)
-    holding = held(hours, read_kept(reader.rows, kind), width_ms)
+    hours = read_hours(reader.rows, reader.tenant, kind, asked.after_ms, asked.end_ms)
+    holding = held(hours, read_kept(reader.rows, kind), asked.width_ms)
     points = hours.points[holding].sum()
     if points < WORTH_IT * hours.points.sum():
         return None
-    return Plan(kind, width_ms, after_ms, end_ms, hours.hours[~holding])
+    return Plan(kind, asked, hours.hours[~holding])
 
 
 def held(hours: Hours, kept: Kept, width_ms: int) -> Any:
@@ -99,13 +110,21 @@ def held(hours: Hours, kept: Kept, width_ms: int) -> Any:
     return there & (hours.current | kept.gone(hours.hours))
 
 
-def of_strand(reader: Reader, plan: Plan, strand: Strand, budget: Budget, samples_of: ReadSamples) -> Summaries:
-    table = plan.kind.tables[plan.width_ms]
-    most = budget.max_samples // VALUES_A_WINDOW
-    stored = read_windows(reader, table, plan.width_ms, strand.chosen, plan.after_ms, plan.end_ms, most)
-    outdated = np.isin(-(-stored.ends // HOUR_MS), plan.from_points)
-    pieces = [where(replace(stored, labels=strand.labels), ~outdated)]
+def of_strand(reader: Reader, plan: Plan, strand: Strand, samples_of: ReadSamples) -> list[Summaries]:
+    """The windows of a strand; those of the same series may stand in several answers, but for single numbers."""
+    stored = read_windows(reader, stored_of(plan, strand))
+    found = [where(each, ~np.isin(-(-each.ends // HOUR_MS), plan.from_points)) for each in stored]
     for after, end in plan.windows_of_points():
-        for samples in samples_of(strand, Window(after + 1, end)):
-            pieces.append(summarize(samples, plan.width_ms))
-    return in_order(pieces)
+        found += [summarize(samples, plan.asked.width_ms) for samples in samples_of(strand, Window(after + 1, end))]
+    return [in_order(found)] if found and strand.part is Part.VALUE else found
+
+
+def stored_of(plan: Plan, strand: Strand) -> StoredAsked:
+    asked = plan.asked
+
+    def accepts(edges: Sequence[str]) -> Sequence[bool]:
+        return accepted(edges, [matcher for matcher in asked.matchers if matcher.name == "le"])
+
+    where_and_when = (plan.kind.tables[asked.width_ms], asked.width_ms, strand.part, strand.chosen, strand.labels)
+    most = asked.budget.max_samples // VALUES_A_WINDOW
+    return StoredAsked(*where_and_when, asked.after_ms, asked.end_ms, asked.values, accepts, most)

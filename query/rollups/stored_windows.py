@@ -1,8 +1,8 @@
-"""Summaries of windows as rows of the store, there and back."""
+"""Summaries of windows, read from the rows of the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -12,97 +12,91 @@ from numpy.typing import NDArray
 from sonde.query import filters
 from sonde.query.filters import Filter
 from sonde.query.prometheus import kernels
-from sonde.query.prometheus.points import Chosen, Runs, runs_of
-from sonde.query.promql.labels import LabelTable
-from sonde.query.promql.summaries import MEASURES, Summaries, empty
+from sonde.query.prometheus.metrics import Part
+from sonde.query.prometheus.points import Chosen, runs_of, taken
+from sonde.query.promql.float_text import plain
+from sonde.query.promql.labels import LabelColumn, LabelTable, values_of
+from sonde.query.promql.summaries import Summaries, empty
 from sonde.query.reader import Reader
-from sonde.storage.columns import Column, Constant, Interned, Strings
+from sonde.query.rollups.pieces import ARRAYS, BUCKETS, EXTREMES, FIELDS, SUM
 from sonde.storage.native_blocks import NativeBlock, joined
 from sonde.storage.schema import Table
 
-Ids = NDArray[np.uint64]
 Ints = NDArray[np.int64]
+Accepts = Callable[[Sequence[str]], Sequence[bool]]
 
-FIELDS = {
-    "count": "counts",
-    "first_time": "first_times",
-    "first": "firsts",
-    "last_time": "last_times",
-    "last": "lasts",
-    "sum": "sums",
-    "min": "minima",
-    "max": "maxima",
-    "lost": "losses",
-    "first_start": "first_starts",
-    "last_start": "last_starts",
-    "stale_time": "stale_times",
-    "overlaps": "overlaps",
-}
-"""Columns of the tables, and what `Summaries` calls them."""
+LAYOUT = "cityHash64(bounds) AS layout"
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Stored series."""
+class Asked:
+    """The windows of n series that end in `(after_ms, end_ms]`."""
 
-    ids: Ids
-    """(n,) ascending."""
-    metrics: Sequence[str]
-    """(n,) the names of their metrics, as sent."""
+    table: Table
+    width_ms: int
+    part: Part
+    chosen: Chosen
+    labels: LabelTable
+    """n series, but for `le`."""
+    after_ms: int
+    end_ms: int
+    values: bool
+    """Whether sums and extremes are wanted."""
+    accepts: Accepts
+    """Which values of `le`."""
+    most: int
+    """Windows that may be read."""
 
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        match self.part:
+            case Part.VALUE:
+                return tuple(name for name in FIELDS if self.values or name not in EXTREMES)
+            case Part.BUCKET:
+                return (LAYOUT, "bounds", *(name for name in FIELDS if name not in EXTREMES))
+        plain_columns = (name for name in FIELDS if name not in (*ARRAYS, *EXTREMES))
+        return (LAYOUT, *plain_columns, *(f"{name}[-1] AS {name}_value" for name in ARRAYS))
 
-def as_block(tenant: str, series: Series, summaries: Summaries, version: int) -> dict[str, Column]:
-    """Rows for the table of that width, of n series."""
-    rows = len(summaries.ends)
-    counts = np.diff(summaries.offsets)
-    return {
-        "tenant": Constant(tenant.encode(), rows),
-        "metric": Interned(strings(series.metrics), np.repeat(np.arange(len(series.metrics)), counts)),
-        "series_id": np.repeat(series.ids, counts),
-        "end_time": (summaries.ends // 1000).astype(np.uint32),
-        "version": Constant(version.to_bytes(8, "little"), rows),
-        **{name: getattr(summaries, field) for name, field in FIELDS.items()},
-        "count": summaries.counts.astype(np.uint32),
-        "overlaps": summaries.overlaps.astype(np.uint8),
-    }
-
-
-def strings(texts: Sequence[str]) -> Strings:
-    encoded = [text.encode() for text in texts]
-    lengths = np.array([len(text) for text in encoded], np.int64)
-    return Strings(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum(lengths) - lengths, lengths)
+    @property
+    def where(self) -> list[Filter]:
+        inside = Filter(
+            "end_time > toDateTime({after:UInt32}, 'UTC') AND end_time <= toDateTime({end:UInt32}, 'UTC')",
+            {"after": seconds(self.after_ms), "end": seconds(self.end_ms)},
+        )
+        if self.part is Part.VALUE:
+            return [inside]
+        return [inside, Filter("part = {part:String}", {"part": SUM if self.part is Part.SUM else BUCKETS})]
 
 
 class TooManyWindows(Exception):
     """There are more than was allowed."""
 
 
-def read_windows(
-    reader: Reader, table: Table, width_ms: int, chosen: Chosen, after_ms: int, end_ms: int, most: int
-) -> Summaries:
-    """The windows of the chosen series (n, without labels) that end in `(after_ms, end_ms]`. `TooManyWindows` than `most`."""
+def read_windows(reader: Reader, asked: Asked) -> list[Summaries]:
+    """One for each layout of buckets, of the same series but for `le`; `TooManyWindows` than were allowed."""
     blocks: list[NativeBlock] = []
-    runs: list[Runs] = []
+    codes: list[Ints] = []
     rows = 0
-    for block in _blocks(reader, table, chosen, after_ms, end_ms):
-        runs.append(runs_of(block.pop("series_id"), chosen.ids))
+    for block in _blocks(reader, asked):
+        runs = runs_of(block.pop("series_id"), asked.chosen.ids)
+        codes.append(np.repeat(runs.codes, np.diff(runs.begins)))
         blocks.append(block)
         rows += len(block["end"])
-        if rows > most:
+        if rows > asked.most:
             raise TooManyWindows
-    return ordered(LabelTable.empty(len(chosen.ids)), width_ms, blocks, runs)
+    if not blocks:
+        return []
+    columns = {name: joined([block[name] for block in blocks]) for name in blocks[0]}
+    columns["end"] = columns["end"].astype(np.int64)
+    return [made(asked, *found) for found in layouts(columns, np.concatenate(codes), asked.labels.size)]
 
 
-def _blocks(reader: Reader, table: Table, chosen: Chosen, after_ms: int, end_ms: int) -> Iterator[NativeBlock]:
-    inside = Filter(
-        "end_time > toDateTime({after:UInt32}, 'UTC') AND end_time <= toDateTime({end:UInt32}, 'UTC')",
-        {"after": seconds(after_ms), "end": seconds(end_ms)},
-    )
-    for wanted, _ in chosen.statements():
-        clause, params = filters.join([wanted, inside])
+def _blocks(reader: Reader, asked: Asked) -> Iterator[NativeBlock]:
+    for wanted, _ in asked.chosen.statements():
+        clause, params = filters.join([wanted, *asked.where])
         sql = f"""
-            SELECT series_id, toUnixTimestamp(end_time) AS end, version, {", ".join(FIELDS)}
-            FROM {table.name}
+            SELECT series_id, toUnixTimestamp(end_time) AS end, version, {", ".join(asked.expressions)}
+            FROM {asked.table.name}
             PREWHERE tenant = {{tenant:String}}
               AND {clause}
         """
@@ -115,36 +109,85 @@ def seconds(ms: int) -> int:
     return min(max(ms // 1000, 0), 2**32 - 1)
 
 
-def ordered(labels: LabelTable, width_ms: int, blocks: Sequence[NativeBlock], runs: Sequence[Runs]) -> Summaries:
-    """By series and end; of windows that stand several times the newest."""
-    if not blocks:
-        return nothing(labels, width_ms)
-    codes = np.concatenate([np.repeat(each.codes, np.diff(each.begins)) for each in runs])
-    columns = {name: joined([block[name] for block in blocks]) for name in blocks[0]}
-    asked = np.flatnonzero(codes >= 0)
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(codes[asked], minlength=labels.size)))).astype(np.int64)
-    order = asked[kernels.rows_by_code(codes[asked], offsets)]
-    # One key for both, in the order of which the newest comes last.
+def layouts(columns: dict[str, Any], codes: Ints, series: int) -> Iterator[tuple[dict[str, Any], Ints]]:
+    """For each layout its columns, by series and end, of windows that stand several times the newest; the (n + 1,) offsets."""
+    given = columns.pop("layout", None)
+    asked = codes >= 0
+    if given is None:
+        groups = [asked]
+    else:
+        asked &= of_newest(codes, columns["end"], columns["version"])
+        groups = [asked & (given == layout) for layout in np.unique(given[asked])]
     versions, rank = np.unique(columns.pop("version"), return_inverse=True)
-    ends = columns.pop("end").astype(np.int64)
-    keys = (ends * len(versions) + rank)[order]
-    kernels.sort_within(keys, offsets, order)
-    ends = ends[order]
-    newest = np.ones(len(order), bool)
-    kernels.mark_last_of_time(ends, offsets, newest)
-    if not newest.all():
-        ends, order = ends[newest], order[newest]
-        offsets = np.concatenate(([0], np.cumsum(newest)))[offsets]
-    return made(labels, width_ms, offsets, ends * 1000, {name: columns[name][order] for name in FIELDS})
+    for group in groups:
+        rows = np.flatnonzero(group)
+        offsets = np.concatenate(([0], np.cumsum(np.bincount(codes[rows], minlength=series)))).astype(np.int64)
+        order = rows[kernels.rows_by_code(codes[rows], offsets)]
+        # One key for both, in the order of which the newest comes last.
+        keys = (columns["end"] * len(versions) + rank)[order]
+        kernels.sort_within(keys, offsets, order)
+        newest = np.ones(len(order), bool)
+        kernels.mark_last_of_time(columns["end"][order], offsets, newest)
+        if not newest.all():
+            order, offsets = order[newest], np.concatenate(([0], np.cumsum(newest)))[offsets]
+        yield {name: taken(column, order) for name, column in columns.items()}, offsets
+
+
+def of_newest(codes: Ints, ends: Ints, versions: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which rows are of the newest build of their window: one whose buckets are others now has no other rows."""
+    if len(versions) and (versions == versions[0]).all():
+        return np.ones(len(versions), bool)
+    _, window = np.unique(np.stack((codes, ends)), axis=1, return_inverse=True)
+    newest = np.zeros(window.max(initial=-1) + 1, np.uint64)
+    np.maximum.at(newest, window.ravel(), versions)
+    found: NDArray[np.bool_] = newest[window.ravel()] == versions
+    return found
+
+
+def made(asked: Asked, columns: dict[str, Any], offsets: Ints) -> Summaries:
+    """The rows of one layout as the series that they are."""
+    if asked.part is Part.BUCKET:
+        return of_buckets(asked, columns, offsets)
+    found = empty(asked.labels, asked.width_ms, offsets)
+    values = {
+        field: columns[name if name in columns else f"{name}_value"]
+        for name, field in FIELDS.items()
+        if name in columns or f"{name}_value" in columns
+    }
+    return filled(found, columns["end"] * 1000, values)
+
+
+def of_buckets(asked: Asked, columns: dict[str, Any], offsets: Ints) -> Summaries:
+    """A series for each bucket that is wanted and each series of the rows: all of the first bound, then the next."""
+    rows, series = len(columns["end"]), asked.labels.size
+    bounds = columns["bounds"]
+    edges = [*(plain(bound) for bound in bounds.items[: bounds.ends[0]]), "+Inf"] if rows else []
+    shown = np.flatnonzero(asked.accepts(edges))
+    count = len(shown)
+    if rows * count > asked.most:
+        raise TooManyWindows
+    column = LabelColumn(
+        np.repeat(np.arange(1, count + 1, dtype=np.int32), series), values_of(["", *(edges[at] for at in shown)])
+    )
+    labels = asked.labels.take(np.tile(np.arange(series), count)).with_column("le", column)
+    starts = np.repeat(np.arange(count) * rows, series)
+    found = empty(labels, asked.width_ms, np.append(starts + np.tile(offsets[:-1], count), count * rows))
+    values = {
+        FIELDS[name]: columns[name].items.reshape(rows, len(edges))[:, shown].T.ravel()
+        if name in ARRAYS
+        else np.tile(columns[name], count)
+        for name in FIELDS
+        if name not in EXTREMES
+    }
+    return filled(found, np.tile(columns["end"] * 1000, count), values)
+
+
+def filled(found: Summaries, ends: Ints, values: dict[str, Any]) -> Summaries:
+    found.ends[:] = ends
+    for field, column in values.items():
+        getattr(found, field)[:] = column
+    return found
 
 
 def nothing(labels: LabelTable, width_ms: int) -> Summaries:
     return empty(labels, width_ms, np.zeros(labels.size + 1, np.int64))
-
-
-def made(labels: LabelTable, width_ms: int, offsets: Ints, ends: Ints, columns: dict[str, Any]) -> Summaries:
-    found = {FIELDS[name]: column for name, column in columns.items()}
-    fields = {
-        name: column.astype(np.float64 if name in MEASURES else np.int64, copy=False) for name, column in found.items()
-    }
-    return Summaries(labels, width_ms, offsets, ends, **fields)

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
-from sent import T0_MS, counter, gauge, point, send
+from sent import T0_MS, counter, gauge, histogram, point, send
 from sonde.query.promql.summaries import FLAT
 from sonde.storage.store import Store
-from windows_of import FIVE_MINUTES, HOUR, assert_same, build_all, of_samples, stored
+from windows_of import FIVE_MINUTES, HOUR, VALUES, assert_same, build_all, of_samples, stored
 
 BEGIN = T0_MS // HOUR * HOUR
 """A full hour."""
@@ -179,3 +179,53 @@ def test_a_metric_that_is_not_there_has_no_windows(store: Store, width: int) -> 
     assert found is not None
     assert found.labels.size == 0
     assert all(len(getattr(found, name)) == 0 for name in FLAT)
+
+
+def histograms(first: float, last: float, bounds: list[float], counts: Any, **fields: Any) -> list[Any]:
+    """A point at every minute; `counts(i)` are those of the buckets of the i-th."""
+    made = []
+    for index in range(round((last - first) * 60) + 1):
+        buckets = counts(index)
+        values = {
+            "count": sum(buckets),
+            "bucketCounts": buckets,
+            "explicitBounds": bounds,
+            "sum": float(sum(buckets) * 2),
+        }
+        made.append(at(first + index / 60, **(values | fields)))
+    return made
+
+
+def without(points: list[Any], name: str, every: int) -> list[Any]:
+    """The points, of which every so many lack a field."""
+    return [
+        {key: value for key, value in one.items() if key != name or index % every} for index, one in enumerate(points)
+    ]
+
+
+HISTOGRAMS = {
+    "counts that grow": histograms(0, 5, [0.1, 1.0], lambda i: [i, 2 * i, i // 3]),
+    "counts that are reset": histograms(0, 5, [0.1, 1.0], lambda i: [i % 50, i % 70, i % 60]),
+    "with a start": histograms(0, 5, [0.1], lambda i: [i, i], startTimeUnixNano=(BEGIN - HOUR) * 10**6),
+    "bounds that change within an hour": [
+        *histograms(0, 2.5, [0.1, 1.0], lambda i: [i, 2 * i, i]),
+        *histograms(2.6, 5, [0.1, 0.5, 1.0], lambda i: [i, i, i, i]),
+    ],
+    "no buckets": histograms(0, 5, [], lambda i: [i]),
+    "not even a count of all": histograms(0, 5, [], lambda i: [], count=3),
+    "sums left out": without(histograms(0, 5, [1.0], lambda i: [i, i]), "sum", 3),
+    "ended": [*histograms(0, 1.5, [1.0], lambda i: [i, i]), at(1.6, **STALE)],
+    "a marker first": [at(0.4, **STALE), *histograms(0.5, 1.5, [1.0], lambda i: [i, i])],
+}
+
+
+@pytest.mark.parametrize("selector", ["x_bucket", 'x_bucket{le=~"1|.Inf"}', "x_count", "x_sum", '{__name__=~"x_.*"}'])
+@pytest.mark.parametrize("points", HISTOGRAMS.values(), ids=HISTOGRAMS.keys())
+def test_rollups_of_histograms_say_what_their_series_say(
+    store: Store, points: list[Any], width: int, selector: str
+) -> None:
+    send(store, "t", histogram("x", *points))
+    assert build_all(store, "t", BEGIN - HOUR, BEGIN + 4 * HOUR).hours
+    expected = of_samples(store, "t", selector, width, BEGIN, ENDED)
+    assert_same(stored(store, "t", selector, width, BEGIN, ENDED, values=False), expected, but=VALUES)
+    assert stored(store, "t", selector, width, BEGIN, ENDED) is None
