@@ -63,7 +63,7 @@ class Piece:
 def pieces(kind: Kind, points: Points) -> Iterator[tuple[Piece, Samples]]:
     """The samples to summarise, without the labels of their series; of buckets all of one bound, then those of the next."""
     labels = LabelTable.empty(len(points.offsets) - 1)
-    if kind is NUMBERS:
+    if kind.name == NUMBERS.name:
         yield Piece(number_rows), classic.column_series(points, labels, "value")
         return
     yield Piece(sum_rows), classic.column_series(points, labels, "sum")

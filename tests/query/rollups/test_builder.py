@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,10 +79,14 @@ def test_an_hour_that_was_just_built_rests(store: Store) -> None:
     assert due(store, resting_since_ms=now + HOUR) == [3]
 
 
-def test_series_are_summarised_some_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_are_summarised_some_at_a_time(store: Store) -> None:
     fill(store, series=20)
-    monkeypatch.setattr(builder, "POINTS_AT_ONCE", 100)
-    assert build_all(store, "t", 0, ENDED).points == 1_200
+    few = replace(NUMBERS, at_once=100)
+    [batch] = batches(store, NUMBERS, 0, ENDED)
+    assert len(list(builder.parts(store, replace(batch, kind=few)))) > 5
+    built = build(store, replace(batch, kind=few))
+    assert built is not None
+    assert built.points == 1_200
     check(store)
 
 

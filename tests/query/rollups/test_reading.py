@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from sent import T0_MS, counter, gauge, histogram, point, send
+from sent import T0_MS, counter, exponential, gauge, histogram, point, send, summary
 from sonde.query.promql.summaries import FLAT
 from sonde.storage.store import Store
 from windows_of import FIVE_MINUTES, HOUR, VALUES, assert_same, build_all, of_samples, stored
@@ -229,3 +229,37 @@ def test_rollups_of_histograms_say_what_their_series_say(
     expected = of_samples(store, "t", selector, width, BEGIN, ENDED)
     assert_same(stored(store, "t", selector, width, BEGIN, ENDED, values=False), expected, but=VALUES)
     assert stored(store, "t", selector, width, BEGIN, ENDED) is None
+
+
+def test_buckets_that_take_turns_are_left_to_the_samples(store: Store, width: int) -> None:
+    fine = histograms(0, 4, [0.5, 1.0], lambda i: [i, i, i])
+    coarse = histograms(0, 4, [1.0], lambda i: [i, i])
+    send(store, "t", histogram("x", *(pair[index % 2] for index, pair in enumerate(zip(fine, coarse, strict=True)))))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    assert stored(store, "t", "x_bucket", width, BEGIN, ENDED, values=False) is None
+    selector = 'x_bucket{le="0.5"}'
+    expected = of_samples(store, "t", selector, width, BEGIN, ENDED)
+    assert_same(stored(store, "t", selector, width, BEGIN, ENDED, values=False), expected, but=VALUES)
+
+
+def test_windows_built_again_with_other_buckets_are_the_newer_ones(store: Store, width: int) -> None:
+    """Of two points in one millisecond the later counts: where it has other buckets, those before are gone."""
+    send(store, "t", histogram("x", *histograms(0, 4, [1.0], lambda i: [i, i])))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    later = 100 / 3.6e12
+    send(store, "t", histogram("x", *histograms(later, 4 + later, [2.0], lambda i: [i, 2 * i])))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    for selector in ("x_bucket", "x_count", "x_sum"):
+        expected = of_samples(store, "t", selector, width, BEGIN, ENDED)
+        assert_same(stored(store, "t", selector, width, BEGIN, ENDED, values=False), expected, but=VALUES)
+
+
+def test_native_histograms_and_summaries_are_left_to_the_samples(store: Store, width: int) -> None:
+    quantiles = [{"quantile": 0.5, "value": 1.0}]
+    send(store, "t", exponential("x", *(at(hour, count=1, sum=1.0) for hour in range(5))))
+    send(store, "t", summary("y", *(at(hour, count=1, sum=1.0, quantileValues=quantiles) for hour in range(5))))
+    send(store, "t", histogram("z", *histograms(0, 4, [1.0], lambda i: [1, 1]), delta=True))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    for selector in ("x", "y", "y_count", "z_bucket", "z_count"):
+        assert stored(store, "t", selector, width, BEGIN, ENDED, values=False) is None
+    assert store.rows("SELECT count() AS n FROM points_histogram_5m") == [{"n": 0}]
