@@ -1,10 +1,10 @@
 """What summaries of metrics cost to make and to keep, and what PromQL over a month takes with and without them.
 
-    python -m benchmarks.rollups [--series 300] [--days 30] [--rounds 3]
+    python -m benchmarks.rollups [--series 300] [--histograms 30] [--days 30] [--rounds 3]
 
-Counters with a sample a minute, a scrape's jitter in their times, a restart now and then. Each question is asked at steps of an
-hour, over points and over rollups, and both answers are compared before anything is timed. Bytes are those of active parts after
-merges.
+Counters and histograms with a sample a minute, a jitter in their times, a restart now and then. Each question is asked at steps
+of an hour, over points and over rollups, and both answers are compared before anything is timed. Bytes are those of active parts
+after merges.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples, Vector
 from sonde.query.reader import Gate, Reader
 from sonde.query.rollups.builder import Figures, batches, build
-from sonde.query.rollups.kinds import NUMBERS
-from sonde.storage.columns import Block, Constant, Maps, Strings
+from sonde.query.rollups.kinds import KINDS, Kind
+from sonde.storage.columns import Block, Constant, Lists, Maps, Nullables, Strings
 from sonde.storage.migrate import migrate
 from sonde.storage.native import encode_block
 from sonde.storage.retention import FOR_EVER
-from sonde.storage.schema import POINTS_NUMBER, SERIES
+from sonde.storage.schema import POINTS_HISTOGRAM, POINTS_NUMBER, SERIES
 from sonde.storage.store import Store, open_store
 
 BEGIN = 1_768_435_200
@@ -50,7 +50,10 @@ QUESTIONS = {
     "sum_by": "sum by (zone) (rate(requests_total[1h]))",
     "avg_over_time": "avg_over_time(requests_total[1h])",
     "instant": "requests_total",
+    "quantile": "histogram_quantile(0.9, sum by (le) (rate(latency_bucket[1h])))",
 }
+NUMBER, HISTOGRAM = "requests", "latency"
+BOUNDS = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
 
 
 def texts(values: list[str]) -> Strings:
@@ -59,7 +62,7 @@ def texts(values: list[str]) -> Strings:
     return Strings(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum(lengths) - lengths, lengths)
 
 
-def insert_series(store: Store, series: int) -> None:
+def insert_series(store: Store, name: str, kind: int, series: int) -> None:
     labels = Maps(
         np.arange(2, 2 * series + 1, 2, dtype=np.uint64),
         texts(["pod", "zone"] * series),
@@ -67,21 +70,50 @@ def insert_series(store: Store, series: int) -> None:
     )
     block: Block = {
         "tenant": Constant(b"default", series),
-        "series_id": ids_of(series),
-        "name": Constant(b"requests", series),
-        "type": np.full(series, 7, np.uint8),
+        "series_id": ids_of(name, series),
+        "name": Constant(name.encode(), series),
+        "type": np.full(series, kind, np.uint8),
         "temporality": np.full(series, 2, np.int32),
         "is_monotonic": np.ones(series, np.uint8),
         "attributes_string": labels,
         "first_seen": np.full(series, BEGIN * 10**9, np.int64),
         "last_seen": np.full(series, (BEGIN + 400 * DAY) * 10**9, np.int64),
     }
-    store.insert_block("series", encode_block(SERIES, block, series), list(block), token="series")
+    store.insert_block("series", encode_block(SERIES, block, series), list(block), token=f"series {name}")
 
 
-def ids_of(series: int) -> Any:
+def ids_of(name: str, series: int) -> Any:
     """Spread as fingerprints are."""
-    return np.arange(1, series + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    first = 1 if name == NUMBER else 1_000_000
+    return np.arange(first, first + series, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+
+
+def times_of(random: np.random.Generator, series: int, day: int) -> Any:
+    """(1440, series) ns, with a scrape's jitter."""
+    minutes = (BEGIN + day * DAY + 60 * np.arange(1440))[:, None] * 10**9
+    return minutes + random.integers(0, 50, (1440, series)) * 10**6
+
+
+def insert_histograms(store: Store, series: int, day: int, totals: Any) -> Any:
+    """A day's points of histograms; `totals` (series, buckets) is where they stand, as is what is returned."""
+    random = np.random.default_rng(day)
+    counts = totals + np.cumsum(random.poisson(3.0, (1440, *totals.shape)), axis=0)
+    rows, buckets = 1440 * series, totals.shape[1]
+    ends = np.arange(1, rows + 1, dtype=np.uint64)
+    block: Block = {
+        "tenant": Constant(b"default", rows),
+        "metric": Constant(HISTOGRAM.encode(), rows),
+        "series_id": np.tile(ids_of(HISTOGRAM, series), 1440),
+        "time": times_of(random, series, day).ravel(),
+        "start_time": np.full(rows, BEGIN * 10**9, np.int64),
+        "count": counts.sum(axis=2).ravel().astype(np.uint64),
+        "sum": Nullables(np.zeros(rows, np.uint8), counts.sum(axis=2).ravel() * 0.1),
+        "bucket_counts": Lists(ends * np.uint64(buckets), counts.ravel().astype(np.uint64)),
+        "explicit_bounds": Lists(ends * np.uint64(len(BOUNDS)), np.tile(BOUNDS, rows)),
+    }
+    native = encode_block(POINTS_HISTOGRAM, block, rows)
+    store.insert_block("points_histogram", native, list(block), token=f"histograms {day}")
+    return counts[-1]
 
 
 def insert_day(store: Store, series: int, day: int, totals: Any) -> Any:
@@ -91,13 +123,12 @@ def insert_day(store: Store, series: int, day: int, totals: Any) -> Any:
     values = totals + np.cumsum(grown, axis=0)
     restarted = random.random(series) < 0.05
     values[720:, restarted] -= values[720, restarted]
-    times = (BEGIN + day * DAY + 60 * np.arange(1440))[:, None] * 10**9 + random.integers(0, 50, (1440, series)) * 10**6
     rows = values.size
     block: Block = {
         "tenant": Constant(b"default", rows),
-        "metric": Constant(b"requests", rows),
-        "series_id": np.tile(ids_of(series), 1440),
-        "time": times.ravel(),
+        "metric": Constant(NUMBER.encode(), rows),
+        "series_id": np.tile(ids_of(NUMBER, series), 1440),
+        "time": times_of(random, series, day).ravel(),
         "start_time": np.full(rows, BEGIN * 10**9, np.int64),
         "value": values.ravel(),
         "value_type": np.ones(rows, np.uint8),
@@ -111,11 +142,11 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def build_all(store: Store, end_ms: int) -> tuple[Figures, float]:
+def build_all(store: Store, kind: Kind, end_ms: int) -> tuple[Figures, float]:
     """What was done, and the CPU seconds of it."""
     began = cpu()
     figures = Figures()
-    for batch in batches(store, NUMBERS, 0, end_ms):
+    for batch in batches(store, kind, 0, end_ms):
         built = build(store, batch)
         assert built is not None
         figures.add(built)
@@ -151,21 +182,24 @@ def bytes_of(store: Store, table: str) -> int:
     return int(store.rows(sql, {"table": table})[0]["bytes"])
 
 
-def measure(store: Store, series: int, days: int, rounds: int) -> dict[str, Any]:
-    insert_series(store, series)
-    totals = np.zeros(series)
+def measure(store: Store, series: int, histograms: int, days: int, rounds: int) -> dict[str, Any]:
+    insert_series(store, NUMBER, 7, series)
+    insert_series(store, HISTOGRAM, 9, histograms)
+    totals, counts = np.zeros(series), np.zeros((histograms, len(BOUNDS) + 1))
     for day in range(days):
         totals = insert_day(store, series, day, totals)
+        counts = insert_histograms(store, histograms, day, counts)
     begin_ms, end_ms = BEGIN * 1000, (BEGIN + days * DAY) * 1000
-    figures, used = build_all(store, end_ms)
-    points = figures.points
-    found: dict[str, Any] = {
-        "points": points,
-        "build_us_per_point": figures.seconds / points * 1e6,
-        "build_cpu_us_per_point": used / points * 1e6,
-    }
-    sizes = {name: bytes_of(store, name) for name in ("points_number", "points_number_5m", "points_number_1h")}
-    found |= {f"bytes_per_point_{name}": size / points for name, size in sizes.items()}
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        figures, used = build_all(store, kind, end_ms)
+        found |= {
+            f"{kind.name}": figures.points,
+            f"{kind.name}_build_us_per_point": figures.seconds / figures.points * 1e6,
+            f"{kind.name}_build_cpu_us_per_point": used / figures.points * 1e6,
+        }
+        names = (kind.source, *(table.name for table in kind.tables.values()))
+        found |= {f"bytes_per_point_{name}": bytes_of(store, name) / figures.points for name in names}
     reader = Reader(store, "default", QueryConfig(query_max_memory_mib=8192), Gate(8, 60), Gate(8, 0))
     source = StoreSource(reader, max_samples=MOST)
     for name, text in QUESTIONS.items():
@@ -202,12 +236,13 @@ class Witness:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=300)
+    parser.add_argument("--histograms", type=int, default=30)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sonde-rollups-") as folder, open_store(f"chdb://{folder}/store") as store:
         migrate(store, retention=FOR_EVER)
-        found = measure(store, options.series, options.days, options.rounds)
+        found = measure(store, options.series, options.histograms, options.days, options.rounds)
     for name, value in found.items():
         print(f"{name:32} {value:14,.3f}")
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
