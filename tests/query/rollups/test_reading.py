@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from sent import T0_MS, counter, exponential, gauge, histogram, point, send, summary
+from sonde.query.filters import Filter
+from sonde.query.prometheus.metrics import Part
+from sonde.query.prometheus.points import Budget, Chosen
+from sonde.query.prometheus.strands import Strand
+from sonde.query.promql.labels import LabelTable
 from sonde.query.promql.summaries import FLAT
+from sonde.query.rollups import reading
 from sonde.storage.store import Store
 from windows_of import FIVE_MINUTES, HOUR, VALUES, assert_same, build_all, of_samples, stored
 
@@ -263,3 +270,17 @@ def test_native_histograms_and_summaries_are_left_to_the_samples(store: Store, w
     for selector in ("x", "y", "y_count", "z_bucket", "z_count"):
         assert stored(store, "t", selector, width, BEGIN, ENDED, values=False) is None
     assert store.rows("SELECT count() AS n FROM points_histogram_5m") == [{"n": 0}]
+
+
+@pytest.mark.parametrize(
+    ("age_hours", "hours", "series", "expected"),
+    [(24, 12, 50, True), (24, 24, 50, False), (25, 12, 50, False), (700, 1, 1, False), (2, 2, 0, True)],
+)
+def test_a_few_series_of_the_last_day_are_read_from_their_points(
+    age_hours: int, hours: int, series: int, expected: bool
+) -> None:
+    now, begin = ENDED, ENDED - age_hours * HOUR
+    asked = reading.Asked((), HOUR, begin, begin + hours * HOUR, False, Budget(1))
+    ids = Chosen(np.arange(series, dtype=np.uint64), Filter("1", {}), series)
+    strand = Strand(Part.VALUE, "points_number", False, ids, LabelTable.empty(series), [])
+    assert reading.is_little([strand], asked, now) == expected
