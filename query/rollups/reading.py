@@ -54,8 +54,9 @@ class Plan:
 
     kind: Kind
     asked: Asked
+    hours: Hours
     from_points: Ints
-    """Hours that are summarised now."""
+    """Those of them that are summarised now."""
 
     def windows_of_points(self) -> Iterator[tuple[int, int]]:
         """`(after, end]` in ms of each run of these hours."""
@@ -112,7 +113,7 @@ def planned(reader: Reader, kind: Kind, asked: Asked) -> Plan | None:
     points = hours.points[holding].sum()
     if points < WORTH_IT * hours.points.sum():
         return None
-    return Plan(kind, asked, hours.hours[~holding])
+    return Plan(kind, asked, hours, hours.hours[~holding])
 
 
 def held(hours: Hours, kept: Kept, width_ms: int) -> Any:
@@ -138,4 +139,4 @@ def stored_of(plan: Plan, strand: Strand) -> StoredAsked:
 
     where_and_when = (plan.kind.tables[asked.width_ms], asked.width_ms, strand.part, strand.chosen, strand.labels)
     most = asked.budget.max_samples // VALUES_A_WINDOW
-    return StoredAsked(*where_and_when, asked.after_ms, asked.end_ms, asked.values, accepts, most)
+    return StoredAsked(*where_and_when, asked.after_ms, asked.end_ms, asked.values, accepts, most, plan.hours)

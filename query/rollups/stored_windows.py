@@ -13,11 +13,12 @@ from sonde.query import filters
 from sonde.query.filters import Filter
 from sonde.query.prometheus import kernels
 from sonde.query.prometheus.metrics import Part
-from sonde.query.prometheus.points import Chosen, runs_of, taken
+from sonde.query.prometheus.points import NANO, Chosen, runs_of, taken
 from sonde.query.promql.float_text import plain
 from sonde.query.promql.labels import LabelColumn, LabelTable, values_of
 from sonde.query.promql.summaries import Summaries, empty
 from sonde.query.reader import Reader
+from sonde.query.rollups.hours import HOUR_MS, NEVER, Hours
 from sonde.query.rollups.pieces import ARRAYS, BUCKETS, EXTREMES, FIELDS, SUM
 from sonde.storage.native_blocks import NativeBlock, joined
 from sonde.storage.schema import Table
@@ -46,6 +47,8 @@ class Asked:
     """Which values of `le`."""
     most: int
     """Windows that may be read."""
+    builds: Hours
+    """When these windows were summarised."""
 
     @property
     def expressions(self) -> tuple[str, ...]:
@@ -88,7 +91,7 @@ def read_windows(reader: Reader, asked: Asked) -> list[Summaries]:
         return []
     columns = {name: joined([block[name] for block in blocks]) for name in blocks[0]}
     columns["end"] = columns["end"].astype(np.int64)
-    return [made(asked, *found) for found in layouts(columns, np.concatenate(codes), asked.labels.size)]
+    return [made(asked, *found) for found in layouts(columns, np.concatenate(codes), asked.labels.size, asked.builds)]
 
 
 def _blocks(reader: Reader, asked: Asked) -> Iterator[NativeBlock]:
@@ -109,15 +112,11 @@ def seconds(ms: int) -> int:
     return min(max(ms // 1000, 0), 2**32 - 1)
 
 
-def layouts(columns: dict[str, Any], codes: Ints, series: int) -> Iterator[tuple[dict[str, Any], Ints]]:
+def layouts(columns: dict[str, Any], codes: Ints, series: int, builds: Hours) -> Iterator[tuple[dict[str, Any], Ints]]:
     """For each layout its columns, by series and end, of windows that stand several times the newest; the (n + 1,) offsets."""
     given = columns.pop("layout", None)
-    asked = codes >= 0
-    if given is None:
-        groups = [asked]
-    else:
-        asked &= of_newest(codes, columns["end"], columns["version"])
-        groups = [asked & (given == layout) for layout in np.unique(given[asked])]
+    asked = (codes >= 0) & of_last_build(columns["end"], columns["version"], builds)
+    groups = [asked] if given is None else [asked & (given == layout) for layout in np.unique(given[asked])]
     versions, rank = np.unique(columns.pop("version"), return_inverse=True)
     for group in groups:
         rows = np.flatnonzero(group)
@@ -133,14 +132,12 @@ def layouts(columns: dict[str, Any], codes: Ints, series: int) -> Iterator[tuple
         yield {name: taken(column, order) for name, column in columns.items()}, offsets
 
 
-def of_newest(codes: Ints, ends: Ints, versions: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which rows are of the newest build of their window: one whose buckets are others now has no other rows."""
-    if len(versions) and (versions == versions[0]).all():
-        return np.ones(len(versions), bool)
-    _, window = np.unique(np.stack((codes, ends)), axis=1, return_inverse=True)
-    newest = np.zeros(window.max(initial=-1) + 1, np.uint64)
-    np.maximum.at(newest, window.ravel(), versions)
-    found: NDArray[np.bool_] = newest[window.ravel()] == versions
+def of_last_build(ends: Ints, versions: NDArray[np.uint64], builds: Hours) -> NDArray[np.bool_]:
+    """Which rows are none that an older build has left: of windows whose buckets are others since, nothing replaces these."""
+    at = np.searchsorted(builds.hours, -(-ends * 1000 // HOUR_MS))
+    known = np.append(builds.hours, NEVER)[at] == -(-ends * 1000 // HOUR_MS)
+    built_ms = np.append(builds.built_at, 0)[at]
+    found: NDArray[np.bool_] = ~known | (versions // np.uint64(NANO) >= built_ms.astype(np.uint64))
     return found
 
 

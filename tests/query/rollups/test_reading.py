@@ -284,3 +284,16 @@ def test_a_few_series_of_the_last_day_are_read_from_their_points(
     ids = Chosen(np.arange(series, dtype=np.uint64), Filter("1", {}), series)
     strand = Strand(Part.VALUE, "points_number", False, ids, LabelTable.empty(series), [])
     assert reading.is_little([strand], asked, now) == expected
+
+
+def test_a_rebuild_that_breaks_off_between_two_layouts_of_buckets_changes_no_answer(store: Store, width: int) -> None:
+    send(store, "t", histogram("x", *histograms(0, 0.4, [1.0], lambda i: [i, i])))
+    send(store, "t", histogram("x", *histograms(0.5, 4, [2.0], lambda i: [i, i])))
+    build_all(store, "t", BEGIN - HOUR, ENDED)
+    for table in ("points_histogram_5m", "points_histogram_1h"):
+        store.command(
+            f"INSERT INTO {table} SELECT * REPLACE (version + 1 AS version) FROM {table} WHERE bounds = [1.0]"
+        )
+    for selector in ("x_bucket", "x_count", "x_sum"):
+        expected = of_samples(store, "t", selector, width, BEGIN, ENDED)
+        assert_same(stored(store, "t", selector, width, BEGIN, ENDED, values=False), expected, but=VALUES)
