@@ -197,7 +197,10 @@ def merged(path: str) -> dict[str, int]:
             GROUP BY table
         """
         bytes_of = {row["table"]: int(row["bytes"]) for row in store.rows(parts)}
-    points = sum(size for table, size in bytes_of.items() if table.startswith("points_"))
+    summaries = ("_5m", "_1h")
+    points = sum(
+        size for table, size in bytes_of.items() if table.startswith("points_") and not table.endswith(summaries)
+    )
     return {"disk": sum(bytes_of.values()), "points": points} | {
         f"table {name}": size for name, size in bytes_of.items()
     }
