@@ -30,6 +30,7 @@ PATHS = (
     "/api/metrics/{name}/cardinality",
     "/api/series",
     "/api/points",
+    "/api/rollups",
     "/api/export",
 )
 
