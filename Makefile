@@ -28,11 +28,12 @@ demo: $(VENV)/.server
 	@exec $(BIN)/sonde demo --serve $(ARGS)
 
 # One embedded engine lives in each test process, so a file's tests stay in one process. The kernels are compiled before,
-# once, and not in every process that finds them missing.
+# once, by two processes, and not in every process that finds them missing.
 test: $(VENV)/.dev
 	@echo 'compiling kernels, where that was not done yet'
-	@$(BIN)/python -c 'from sonde.ingest import decode; from sonde.query.prometheus import warm as points; \
-		from sonde.query.promql import warm; decode.warm(); warm.warm(); points.warm()'
+	@$(BIN)/python -c 'from sonde.ingest import decode; decode.warm()' & \
+	$(BIN)/python -c 'from sonde.query.prometheus import warm as points; from sonde.query.promql import warm; warm.warm(); points.warm()' \
+		&& wait $$!
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev .build/sonde
