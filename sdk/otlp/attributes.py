@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
-from sonde.sdk.otlp.wire import LENGTH_DELIMITED, delimited, double, signed, tag, utf8, varint
+from sonde.sdk.otlp.wire import LENGTH_DELIMITED, delimited, double, signed, tag, utf8
 
 STRING_VALUE, BOOL_VALUE, INT_VALUE, DOUBLE_VALUE = b"\x0a", b"\x10", b"\x18", b"\x21"
 ARRAY_VALUE, KVLIST_VALUE, BYTES_VALUE = b"\x2a", b"\x32", b"\x3a"

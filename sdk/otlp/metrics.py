@@ -1,31 +1,31 @@
 """Metrics as an ExportMetricsServiceRequest: opentelemetry/proto/metrics/v1/metrics.proto.
 
-    message Metric {
-      string name = 1;  string description = 2;  string unit = 3;
-      oneof data { Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9; ExponentialHistogram exponential_histogram = 10; }
-    }
-    message Gauge { repeated NumberDataPoint data_points = 1; }
-    message Sum { repeated NumberDataPoint data_points = 1; AggregationTemporality ... = 2; bool is_monotonic = 3; }
-    message Histogram, ExponentialHistogram { repeated ... data_points = 1; AggregationTemporality aggregation_temporality = 2; }
-    message NumberDataPoint {
-      fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  double as_double = 4;  repeated Exemplar exemplars = 5;
-      sfixed64 as_int = 6;  repeated KeyValue attributes = 7;
-    }
-    message HistogramDataPoint {
-      fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  fixed64 count = 4;  double sum = 5;
-      repeated fixed64 bucket_counts = 6;  repeated double explicit_bounds = 7;  repeated Exemplar exemplars = 8;
-      repeated KeyValue attributes = 9;  double min = 11;  double max = 12;
-    }
-    message ExponentialHistogramDataPoint {
-      repeated KeyValue attributes = 1;  fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  fixed64 count = 4;
-      double sum = 5;  sint32 scale = 6;  fixed64 zero_count = 7;  Buckets positive = 8;  Buckets negative = 9;
-      uint32 flags = 10;  repeated Exemplar exemplars = 11;  double min = 12;  double max = 13;
-    }
-    message Buckets { sint32 offset = 1; repeated uint64 bucket_counts = 2; }
-    message Exemplar {
-      fixed64 time_unix_nano = 2;  double as_double = 3;  bytes span_id = 4;  bytes trace_id = 5;  sfixed64 as_int = 6;
-      repeated KeyValue filtered_attributes = 7;
-    }
+message Metric {
+  string name = 1;  string description = 2;  string unit = 3;
+  oneof data { Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9; ExponentialHistogram exponential_histogram = 10; }
+}
+message Gauge { repeated NumberDataPoint data_points = 1; }
+message Sum { repeated NumberDataPoint data_points = 1; AggregationTemporality ... = 2; bool is_monotonic = 3; }
+message Histogram, ExponentialHistogram { repeated ... data_points = 1; AggregationTemporality aggregation_temporality = 2; }
+message NumberDataPoint {
+  fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  double as_double = 4;  repeated Exemplar exemplars = 5;
+  sfixed64 as_int = 6;  repeated KeyValue attributes = 7;
+}
+message HistogramDataPoint {
+  fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  fixed64 count = 4;  double sum = 5;
+  repeated fixed64 bucket_counts = 6;  repeated double explicit_bounds = 7;  repeated Exemplar exemplars = 8;
+  repeated KeyValue attributes = 9;  double min = 11;  double max = 12;
+}
+message ExponentialHistogramDataPoint {
+  repeated KeyValue attributes = 1;  fixed64 start_time_unix_nano = 2;  fixed64 time_unix_nano = 3;  fixed64 count = 4;
+  double sum = 5;  sint32 scale = 6;  fixed64 zero_count = 7;  Buckets positive = 8;  Buckets negative = 9;
+  uint32 flags = 10;  repeated Exemplar exemplars = 11;  double min = 12;  double max = 13;
+}
+message Buckets { sint32 offset = 1; repeated uint64 bucket_counts = 2; }
+message Exemplar {
+  fixed64 time_unix_nano = 2;  double as_double = 3;  bytes span_id = 4;  bytes trace_id = 5;  sfixed64 as_int = 6;
+  repeated KeyValue filtered_attributes = 7;
+}
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Spans as an ExportTraceServiceRequest: opentelemetry/proto/trace/v1/trace.proto.
 
-    message Span {
-      bytes trace_id = 1;  bytes span_id = 2;  string trace_state = 3;  bytes parent_span_id = 4;
-      string name = 5;  SpanKind kind = 6;  fixed64 start_time_unix_nano = 7;  fixed64 end_time_unix_nano = 8;
-      repeated KeyValue attributes = 9;  uint32 dropped_attributes_count = 10;
-      repeated Event events = 11;  uint32 dropped_events_count = 12;
-      repeated Link links = 13;  uint32 dropped_links_count = 14;
-      Status status = 15;  fixed32 flags = 16;
-    }
-    message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; uint32 dropped_... = 4; }
-    message Link {
-      bytes trace_id = 1;  bytes span_id = 2;  string trace_state = 3;
-      repeated KeyValue attributes = 4;  uint32 dropped_attributes_count = 5;  fixed32 flags = 6;
-    }
-    message Status { string message = 2; StatusCode code = 3; }
+message Span {
+  bytes trace_id = 1;  bytes span_id = 2;  string trace_state = 3;  bytes parent_span_id = 4;
+  string name = 5;  SpanKind kind = 6;  fixed64 start_time_unix_nano = 7;  fixed64 end_time_unix_nano = 8;
+  repeated KeyValue attributes = 9;  uint32 dropped_attributes_count = 10;
+  repeated Event events = 11;  uint32 dropped_events_count = 12;
+  repeated Link links = 13;  uint32 dropped_links_count = 14;
+  Status status = 15;  fixed32 flags = 16;
+}
+message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; uint32 dropped_... = 4; }
+message Link {
+  bytes trace_id = 1;  bytes span_id = 2;  string trace_state = 3;
+  repeated KeyValue attributes = 4;  uint32 dropped_attributes_count = 5;  fixed32 flags = 6;
+}
+message Status { string message = 2; StatusCode code = 3; }
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ from sonde.sdk.otlp.wire import delimited, fixed32, fixed64, text, unsigned, var
 SPAN = b"\x12"
 """Tag of ScopeSpans.spans."""
 TRACE_STATE, PARENT_SPAN_ID, NAME, KIND = b"\x1a", b"\x22\x08", b"\x2a", b"\x30"
-DROPPED_ATTRIBUTES, EVENT, DROPPED_EVENTS, LINK, DROPPED_LINKS, STATUS = b"\x50", b"\x5a", b"\x60", b"\x6a", b"\x70", b"\x7a"
+DROPPED_ATTRIBUTES, EVENT, DROPPED_EVENTS, LINK, DROPPED_LINKS, STATUS = (
+    b"\x50",
+    b"\x5a",
+    b"\x60",
+    b"\x6a",
+    b"\x70",
+    b"\x7a",
+)
 FLAGS = b"\x85\x01"
 EVENT_TIME, EVENT_NAME, EVENT_DROPPED = b"\x09", b"\x12", b"\x20"
 LINK_TRACE_STATE, LINK_DROPPED, LINK_FLAGS = b"\x1a", b"\x28", b"\x35"
@@ -65,9 +72,10 @@ NAMES: dict[tuple[str, SpanKind], bytes] = {}
 def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
     """An ExportTraceServiceRequest of ended spans, the SDK's or others of its shape."""
     request = Request()
-    resource, scope, records = None, None, []
+    resource, scope = None, None
+    records: list[bytes] = []
     for span in spans:
-        if records is None or span._resource is not resource or span._instrumentation_scope is not scope:
+        if resource is None or span._resource is not resource or span._instrumentation_scope is not scope:
             resource, scope = span._resource, span._instrumentation_scope
             records = request.records(resource, scope)
         body = encode_span(span)

@@ -59,7 +59,12 @@ span_ids = st.integers(1, 2**64 - 1)
 trace_ids = st.integers(1, 2**128 - 1)
 states = st.sampled_from([TraceState(), TraceState([("k", "v")]), TraceState([("a", "1"), ("b@c", "2")])])
 contexts = st.builds(
-    SpanContext, trace_ids, span_ids, st.booleans(), st.sampled_from([TraceFlags(0), TraceFlags(1), TraceFlags(3)]), states
+    SpanContext,
+    trace_ids,
+    span_ids,
+    st.booleans(),
+    st.sampled_from([TraceFlags(0), TraceFlags(1), TraceFlags(3)]),
+    states,
 )
 resources = st.builds(Resource, plain_attributes, texts)
 scopes = st.one_of(
@@ -67,7 +72,9 @@ scopes = st.one_of(
     st.builds(InstrumentationScope, names, st.one_of(st.none(), texts), st.one_of(st.none(), texts), plain_attributes),
 )
 statuses = st.one_of(
-    st.just(Status(StatusCode.UNSET)), st.just(Status(StatusCode.OK)), texts.map(lambda text: Status(StatusCode.ERROR, text))
+    st.just(Status(StatusCode.UNSET)),
+    st.just(Status(StatusCode.OK)),
+    texts.map(lambda text: Status(StatusCode.ERROR, text)),
 )
 
 
@@ -179,7 +186,8 @@ metrics_data = st.builds(
             ResourceMetrics,
             resources,
             st.lists(
-                st.builds(ScopeMetrics, scopes.filter(lambda scope: scope is not None), some(metrics), texts), max_size=2
+                st.builds(ScopeMetrics, scopes.filter(lambda scope: scope is not None), some(metrics), texts),
+                max_size=2,
             ),
             texts,
         ),

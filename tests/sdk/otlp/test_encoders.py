@@ -21,13 +21,12 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
+from sdk_shapes import log_records, metrics_data, plain_attributes, spans
 from sonde.sdk.otlp import attributes as attributes_module
 from sonde.sdk.otlp.attributes import DEEPEST, any_value, encoder
 from sonde.sdk.otlp.logs import encode_logs
 from sonde.sdk.otlp.metrics import encode_metrics, points_in
 from sonde.sdk.otlp.spans import encode_spans
-
-from sdk_shapes import log_records, metrics_data, plain_attributes, spans
 
 
 def records_by_origin(request: Message, outer: str, inner: str, records: str) -> dict[bytes, list[bytes]]:
