@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -210,22 +209,6 @@ def test_nobody_there_is_silent(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-def test_a_forked_child_sends_its_own_and_nothing_of_its_parents() -> None:
-    with receiving() as receiver, tracing(receiver.url, Bounds(delay_seconds=600)) as (exporter, provider):
-        make_spans(provider, "before")
-        child = os.fork()
-        if child == 0:
-            try:
-                make_spans(provider, "child")
-                os._exit(0 if exporter.flush(30) and exporter.counts()[Signal.TRACES].sent == 1 else 1)
-            finally:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        make_spans(provider, "after")
-        assert exporter.flush(30)
-        assert sorted(receiver.span_names()) == ["after", "before", "child"]
-
-
 PROGRAM = """
     import multiprocessing, os, signal, sys, threading, time
     from functools import partial
@@ -298,6 +281,22 @@ def test_a_child_of_multiprocessing_sends_what_is_left(way: str, tmp_path: Path)
     """
     with receiving() as receiver:
         assert names_of(program, receiver, tmp_path) == ["child", "parent"]
+
+
+def test_a_forked_child_sends_its_own_and_nothing_of_its_parents(tmp_path: Path) -> None:
+    program = """
+        make("before")
+        child = os.fork()
+        if child == 0:
+            make("child")
+            os._exit(0 if exporter.flush(30) and exporter.counts()[Signal.TRACES].sent == 1 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        make("after")
+    """
+    with receiving() as receiver:
+        done = run(program, receiver.url, tmp_path=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert sorted(receiver.span_names()) == ["after", "before", "child"]
 
 
 def test_a_parent_that_leaves_for_its_child_has_sent_before(tmp_path: Path) -> None:
