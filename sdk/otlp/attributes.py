@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
-from sonde.sdk.otlp.wire import LENGTH_DELIMITED, delimited, double, signed, tag, utf8
+from sonde.sdk.otlp.wire import LENGTH_DELIMITED, delimited, double, signed, tag, utf8, varint
 
 STRING_VALUE, BOOL_VALUE, INT_VALUE, DOUBLE_VALUE = b"\x0a", b"\x10", b"\x18", b"\x21"
 ARRAY_VALUE, KVLIST_VALUE, BYTES_VALUE = b"\x2a", b"\x32", b"\x3a"
@@ -84,50 +84,128 @@ def items(attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return attributes or {}
 
 
+class Cache:
+    """How much of what repeats an encoder keeps; all of it is forgotten when it is too much."""
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self.keys: list[dict[str, Any]] = []
+
+    def may_keep(self) -> bool:
+        """Counts one more fragment; False where all was forgotten for it."""
+        self.kept += 1
+        if self.kept <= LARGEST_CACHED:
+            return True
+        self.kept = 0
+        for keys in self.keys:
+            keys.clear()
+        return False
+
+
+class Fragments(dict[Any, bytes]):
+    """The bytes of one key with each of its values of one type. Writes what it has not yet."""
+
+    def __init__(self, field_tag: bytes, key: str, cache: Cache) -> None:
+        self.field_tag = field_tag
+        self.key_field = delimited(KEY, utf8(key))
+        self.cache = cache
+
+    def __missing__(self, value: Any) -> bytes:
+        fragment = self.write(value)
+        if len(self) < VALUES_OF_A_KEY and len(fragment) <= LONGEST_CACHED and self.cache.may_keep():
+            self[value] = fragment
+        return fragment
+
+    def write(self, value: Any) -> bytes:
+        body = any_value(value)
+        return delimited(self.field_tag, b"%b%b%b%b" % (self.key_field, VALUE, varint(len(body)), body))
+
+
+class Texts(Fragments):
+    """Of strings, exactly."""
+
+    def write(self, value: str) -> bytes:
+        text = utf8(value)
+        size = len(text)
+        whole = len(self.key_field) + size + 4
+        if whole > 127:
+            return super().write(value)
+        # Every length is one byte.
+        return b"%b%c%b\x12%c\x0a%c%b" % (self.field_tag, whole, self.key_field, size + 2, size, text)
+
+
+class Integers(Fragments):
+    """Of ints, exactly."""
+
+    def write(self, value: int) -> bytes:
+        whole = len(self.key_field) + 13
+        if whole > 127 or not -(1 << 63) <= value < 1 << 63:
+            return super().write(value)
+        number = signed(value)
+        size = len(number)
+        return b"%b%c%b\x12%c\x18%b" % (self.field_tag, whole - 10 + size, self.key_field, size + 1, number)
+
+
+class Doubles(Fragments):
+    """Of floats, exactly, which seldom repeat: all but the last eight bytes is the same."""
+
+    def __init__(self, field_tag: bytes, key: str, cache: Cache) -> None:
+        super().__init__(field_tag, key, cache)
+        self.head = super().write(0.0)[:-8]
+
+    def __missing__(self, value: float) -> bytes:
+        return self.head + double(value)
+
+
+class Others(Fragments):
+    """Of types whose values may be unhashable, or equal and yet not the same."""
+
+    def __getitem__(self, value: Any) -> bytes:
+        return self.write(value)
+
+
+class Keys(dict[str, Fragments]):
+    def __init__(self, fragments: type[Fragments], field_tag: bytes, cache: Cache) -> None:
+        self.make = fragments
+        self.field_tag = field_tag
+        self.cache = cache
+        cache.keys.append(self)
+
+    def __missing__(self, key: str) -> Fragments:
+        made = self.make(self.field_tag, key, self.cache)
+        if self.cache.may_keep():
+            self[key] = made
+        return made
+
+
+class Types(dict[type, Keys]):
+    """Keys by the exact type of the value: True, 1 and 1.0 are one key of a dict."""
+
+    def __init__(self, field_tag: bytes) -> None:
+        cache = Cache()
+        self[str] = Keys(Texts, field_tag, cache)
+        self[int] = Keys(Integers, field_tag, cache)
+        self[bool] = Keys(Fragments, field_tag, cache)
+        self[float] = Keys(Doubles, field_tag, cache)
+        self.others = Keys(Others, field_tag, cache)
+
+    def __missing__(self, kind: type) -> Keys:
+        return self.others
+
+
 Encode = Callable[[Mapping[str, Any]], bytes]
 
 
 def encoder(field: int) -> Encode:
     """A function that writes attributes as the repeated field number `field` of a message.
 
-    Attributes repeat: the key nearly always, the value of most. The bytes of a pair that was written before are found by one
-    look-up, 0.15 us where writing them takes 0.9. Threads may share an encoder: at worst one writes a pair that another
+    Attributes repeat: the key nearly always, the value of most. The bytes of a pair that was written before are found by three
+    look-ups, 0.1 us where writing them takes 0.9. Threads may share an encoder: at worst one writes a pair that another
     has just written.
     """
-    field_tag = tag(field, LENGTH_DELIMITED)
-    # True, 1 and 1.0 are one key of a dict, hence one for each type.
-    caches: dict[type, dict[tuple[str, Any], bytes]] = {str: {}, int: {}, bool: {}}
-    texts, numbers, flags = caches[str], caches[int], caches[bool]
-    distinct: dict[str, int] = {}
-
-    def write(key: str, value: Any) -> bytes:
-        fragment = delimited(field_tag, key_value(key, value))
-        cache = caches.get(type(value))
-        if cache is None or len(fragment) > LONGEST_CACHED:
-            return fragment
-        count = distinct.get(key, 0)
-        if count < VALUES_OF_A_KEY:
-            if len(texts) + len(numbers) + len(flags) >= LARGEST_CACHED:
-                for full in (texts, numbers, flags, distinct):
-                    full.clear()
-                count = 0
-            distinct[key] = count + 1
-            cache[key, value] = fragment
-        return fragment
+    of = Types(tag(field, LENGTH_DELIMITED))
 
     def encode(attributes: Mapping[str, Any]) -> bytes:
-        found = []
-        for key, value in attributes.items():
-            kind = type(value)
-            if kind is str:
-                fragment = texts.get((key, value))
-            elif kind is int:
-                fragment = numbers.get((key, value))
-            elif kind is bool:
-                fragment = flags.get((key, value))
-            else:
-                fragment = None
-            found.append(fragment or write(key, value))
-        return b"".join(found)
+        return b"".join([of[type(value)][key][value] for key, value in attributes.items()])
 
     return encode

@@ -19,7 +19,8 @@ message Status { string message = 2; StatusCode code = 3; }
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind
@@ -65,6 +66,9 @@ HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
 LOCAL, REMOTE = fixed32(HAS_IS_REMOTE), fixed32(HAS_IS_REMOTE | IS_REMOTE)
 UNSET_AND_LOCAL = STATUS + b"\x00" + FLAGS + LOCAL
 
+NOTHING: tuple[Any, ...] = ()
+"""Events and links of a span that has none, and never dropped any; there is one empty tuple only."""
+
 LARGEST_NAMES = 1024
 NAMES: dict[tuple[str, SpanKind], bytes] = {}
 
@@ -79,41 +83,46 @@ def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
             resource, scope = span._resource, span._instrumentation_scope
             records = request.records(resource, scope)
         body = encode_span(span)
-        records.append(b"%b%b%b" % (SPAN, varint(len(body)), body))
+        # Joined once, with all others of the request.
+        records += (SPAN, varint(len(body)), body)
     return request.encode()
 
 
 def encode_span(span: ReadableSpan) -> bytes:
     """The body of a Span. Fields that are seldom there are looked for together."""
-    context, parent = span._context, span._parent
+    context, parent, attributes = span._context, span._parent, span._attributes
     if context is None:
         raise ValueError(f"span {span._name!r} has no context")
+    trace_id, span_id, state = context[0], context[1], context[4]
     name = NAMES.get((span._name, span._kind)) or name_and_kind(span._name, span._kind)
-    trace_id = context.trace_id
-    parts = [IDS(b"\x0a\x10", trace_id >> 64, trace_id & LOWER_HALF, b"\x12\x08", context.span_id)]
-    if context.trace_state:
-        parts.append(text(TRACE_STATE, trace_state(context.trace_state)))
-    if parent is not None:
-        parts.append(PARENT_SPAN_ID + parent.span_id.to_bytes(8, "big"))
-    parts.append(name)
-    parts.append(TIMES(b"\x39", span._start_time or 0, b"\x41", span._end_time or 0))
-    attributes = items(span._attributes)
-    if attributes:
-        parts.append(of_span(attributes))
+    ids = IDS(b"\x0a\x10", trace_id >> 64, trace_id & LOWER_HALF, b"\x12\x08", span_id)
+    times = TIMES(b"\x39", span._start_time or 0, b"\x41", span._end_time or 0)
+    middle = of_span(attributes) if type(attributes) is dict else of_span(items(attributes))
     if span.dropped_attributes:
-        parts.append(unsigned(DROPPED_ATTRIBUTES, span.dropped_attributes))
-    if span._events:
-        parts.append(events(span._events))
-    if span._links:
-        parts.append(links(span._links))
-    if span.dropped_events or span.dropped_links:
-        parts.append(unsigned(DROPPED_EVENTS, span.dropped_events) + unsigned(DROPPED_LINKS, span.dropped_links))
+        middle += unsigned(DROPPED_ATTRIBUTES, span.dropped_attributes)
+    if span._events is not NOTHING or span._links is not NOTHING:
+        middle += events_and_links(span)
+    above = text(TRACE_STATE, trace_state(state)) if state else b""
     status = span._status
-    if status.status_code is StatusCode.UNSET and not (parent and parent.is_remote):
-        parts.append(UNSET_AND_LOCAL)
-    else:
-        parts.append(delimited(STATUS, status_fields(status)) + FLAGS + remote_flags(parent))
-    return b"".join(parts)
+    end = UNSET_AND_LOCAL
+    if parent is not None:
+        above += PARENT_SPAN_ID + parent.span_id.to_bytes(8, "big")
+        if parent.is_remote:
+            end = b""
+    if status._status_code is not StatusCode.UNSET or not end:
+        end = delimited(STATUS, status_fields(status)) + FLAGS + remote_flags(parent)
+    return b"%b%b%b%b%b%b" % (ids, above, name, times, middle, end)
+
+
+def events_and_links(span: ReadableSpan) -> bytes:
+    return b"".join(
+        (
+            b"".join([delimited(EVENT, event_fields(event)) for event in span._events]),
+            unsigned(DROPPED_EVENTS, span.dropped_events),
+            b"".join([delimited(LINK, link_fields(link)) for link in span._links]),
+            unsigned(DROPPED_LINKS, span.dropped_links),
+        )
+    )
 
 
 def name_and_kind(name: str, kind: SpanKind) -> bytes:
@@ -135,10 +144,6 @@ def status_fields(status: Status) -> bytes:
     return text(STATUS_MESSAGE, status.description) + unsigned(STATUS_CODE, status.status_code.value)
 
 
-def events(found: Sequence[Event]) -> bytes:
-    return b"".join([delimited(EVENT, event_fields(event)) for event in found])
-
-
 def event_fields(event: Event) -> bytes:
     return b"".join(
         (
@@ -148,10 +153,6 @@ def event_fields(event: Event) -> bytes:
             unsigned(EVENT_DROPPED, event.dropped_attributes),
         )
     )
-
-
-def links(found: Sequence[Link]) -> bytes:
-    return b"".join([delimited(LINK, link_fields(link)) for link in found])
 
 
 def link_fields(link: Link) -> bytes:

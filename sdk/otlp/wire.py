@@ -12,6 +12,10 @@ def varint(value: int) -> bytes:
     """`value`, 0 to 2**64 - 1, seven bits a byte, the lowest first."""
     if value < len(SMALL_VARINTS):
         return SMALL_VARINTS[value]
+    if value < 1 << 14:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     return _varint(value)
 
 
