@@ -293,7 +293,11 @@ class Span(sdk_trace.Span):
 
 def all_plain(attributes: dict[str, Any], plain: frozenset[type]) -> bool:
     """Whether BoundedAttributes would keep `attributes` as they are, but for their number."""
-    return plain.issuperset(map(type, attributes.values())) and _STR.issuperset(map(type, attributes)) and "" not in attributes
+    return (
+        plain.issuperset(map(type, attributes.values()))
+        and _STR.issuperset(map(type, attributes))
+        and "" not in attributes
+    )
 
 
 _STR = frozenset({str})
