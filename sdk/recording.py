@@ -54,6 +54,7 @@ TRACE_ID, FLAGS, STATE, VALID = 0, 3, 4, 5
 UNSET = Status(StatusCode.UNSET)
 NOTHING: tuple[Any, ...] = ()
 INTERNAL = SpanKind.INTERNAL
+RECORD_AND_SAMPLE = Decision.RECORD_AND_SAMPLE
 
 PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
 """Types of values that are kept as they are. A subclass may be anything: the SDK decides."""
@@ -89,6 +90,7 @@ class RandomIds(RandomIdGenerator):
 
 
 RANDOM_IDS = RandomIds()
+random_bits = RANDOM_IDS.bits
 
 _changing = threading.RLock()
 """Of all spans together, since it is held for a few instructions and seldom at all. Reentrant: the collector may run a
@@ -309,7 +311,7 @@ def takes_all(sampler: Sampler) -> bool:
     if decide is ParentBased.should_sample:
         asked = (sampler._root, sampler._remote_parent_sampled, sampler._local_parent_sampled)  # type: ignore[attr-defined]
         return all(type(each).should_sample is StaticSampler.should_sample and takes_all(each) for each in asked)
-    return decide is StaticSampler.should_sample and sampler._decision is Decision.RECORD_AND_SAMPLE  # type: ignore[attr-defined]
+    return decide is StaticSampler.should_sample and sampler._decision is RECORD_AND_SAMPLE  # type: ignore[attr-defined]
 
 
 class Tracer(sdk_trace.Tracer):
@@ -367,14 +369,14 @@ class Tracer(sdk_trace.Tracer):
             trace_id = parent[TRACE_ID]
         links = links or ()
         if self.sampler is self._takes_all and (parent is None or parent[FLAGS] & SAMPLED):
-            decision = Decision.RECORD_AND_SAMPLE
+            decision = RECORD_AND_SAMPLE
             state = DEFAULT_TRACE_STATE if parent is None else parent[STATE]
         else:
             result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links)
             decision, state, attributes = result.decision, result.trace_state, result.attributes
-        own = self._own_context(trace_id, parent, decision is Decision.RECORD_AND_SAMPLE, state)
+        own = self._own_context(trace_id, parent, decision is RECORD_AND_SAMPLE, state)
         ended = self._tracer_metrics.start_span(parent, decision) if self._counts else None
-        if not decision.is_recording():
+        if decision is not RECORD_AND_SAMPLE and not decision.is_recording():
             return trace_api.NonRecordingSpan(own)
 
         span = new_object(Span)
@@ -400,14 +402,13 @@ class Tracer(sdk_trace.Tracer):
         self, trace_id: int, parent: SpanContext | None, sampled: bool, state: TraceState | None
     ) -> SpanContext:
         ids = self.id_generator
-        if parent is None:
-            random = RANDOM if ids.is_trace_id_random() else 0
-        else:
-            random = parent[FLAGS] & RANDOM
-        flags = FLAGS_OF[random | SAMPLED if sampled else random]
         if ids is RANDOM_IDS and state is not None:
+            random = RANDOM if parent is None else parent[FLAGS] & RANDOM
+            flags = FLAGS_OF[random | SAMPLED if sampled else random]
             # What SpanContext checks is known: these ids are valid.
-            return new_tuple(SpanContext, (trace_id, ids.generate_span_id(), False, flags, state, True))
+            return new_tuple(SpanContext, (trace_id, random_bits(64) or ids.generate_span_id(), False, flags, state, True))
+        random = RANDOM if (ids.is_trace_id_random() if parent is None else parent[FLAGS] & RANDOM) else 0
+        flags = FLAGS_OF[random | SAMPLED if sampled else random]
         return SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
 
 

@@ -121,29 +121,47 @@ class Fragments(dict[Any, bytes]):
         return delimited(self.field_tag, b"%b%b%b%b" % (self.key_field, VALUE, varint(len(body)), body))
 
 
+def head_of(field_tag: bytes, key_field: bytes, value_head: bytes, size: int) -> bytes:
+    """All of a KeyValue that stands before the last `size` bytes of its value; `value_head` is what comes before these in it."""
+    value_size = varint(len(value_head) + size)
+    whole = len(key_field) + len(VALUE) + len(value_size) + len(value_head) + size
+    return b"%b%b%b%b%b%b" % (field_tag, varint(whole), key_field, VALUE, value_size, value_head)
+
+
 class Texts(Fragments):
-    """Of strings, exactly."""
+    """Of strings, exactly. What stands before the text depends on its length alone."""
+
+    def __init__(self, field_tag: bytes, key: str, cache: Cache) -> None:
+        super().__init__(field_tag, key, cache)
+        self.heads: dict[int, bytes] = {}
 
     def write(self, value: str) -> bytes:
-        text = utf8(value)
+        try:
+            text = value.encode()
+        except UnicodeEncodeError:
+            text = utf8(value)
         size = len(text)
-        whole = len(self.key_field) + size + 4
-        if whole > 127:
-            return super().write(value)
-        # Every length is one byte.
-        return b"%b%c%b\x12%c\x0a%c%b" % (self.field_tag, whole, self.key_field, size + 2, size, text)
+        head = self.heads.get(size)
+        if head is None:
+            value_field = STRING_VALUE + varint(size)
+            head = head_of(self.field_tag, self.key_field, value_field, size)
+            if size <= LONGEST_CACHED:
+                self.heads[size] = head
+        return head + text
 
 
 class Integers(Fragments):
     """Of ints, exactly."""
 
+    def __init__(self, field_tag: bytes, key: str, cache: Cache) -> None:
+        super().__init__(field_tag, key, cache)
+        self.heads = [head_of(field_tag, self.key_field, INT_VALUE, size) for size in range(11)]
+
     def write(self, value: int) -> bytes:
-        whole = len(self.key_field) + 13
-        if whole > 127 or not -(1 << 63) <= value < 1 << 63:
+        if not -(1 << 63) <= value < 1 << 63:
             return super().write(value)
         number = signed(value)
-        size = len(number)
-        return b"%b%c%b\x12%c\x18%b" % (self.field_tag, whole - 10 + size, self.key_field, size + 1, number)
+        return self.heads[len(number)] + number
 
 
 class Doubles(Fragments):
@@ -151,7 +169,7 @@ class Doubles(Fragments):
 
     def __init__(self, field_tag: bytes, key: str, cache: Cache) -> None:
         super().__init__(field_tag, key, cache)
-        self.head = super().write(0.0)[:-8]
+        self.head = head_of(field_tag, self.key_field, DOUBLE_VALUE, 8)
 
     def __missing__(self, value: float) -> bytes:
         return self.head + double(value)
