@@ -158,9 +158,12 @@ class Integers(Fragments):
         self.heads = [head_of(field_tag, self.key_field, INT_VALUE, size) for size in range(11)]
 
     def write(self, value: int) -> bytes:
-        if not -(1 << 63) <= value < 1 << 63:
+        if 0 <= value < 1 << 63:
+            number = varint(value)
+        elif -(1 << 63) <= value < 0:
+            number = signed(value)
+        else:
             return super().write(value)
-        number = signed(value)
         return self.heads[len(number)] + number
 
 

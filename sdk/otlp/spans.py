@@ -70,7 +70,8 @@ NOTHING: tuple[Any, ...] = ()
 """Events and links of a span that has none, and never dropped any; there is one empty tuple only."""
 
 LARGEST_NAMES = 1024
-NAMES: dict[tuple[str, SpanKind], bytes] = {}
+NAMES: dict[str, dict[str, bytes]] = {kind.name: {} for kind in SpanKind}
+"""Names with their fields' bytes, by the name of their kind: to hash a member of an Enum is a call."""
 
 
 def encode_spans(spans: Iterable[ReadableSpan]) -> bytes:
@@ -94,7 +95,8 @@ def encode_span(span: ReadableSpan) -> bytes:
     if context is None:
         raise ValueError(f"span {span._name!r} has no context")
     trace_id, span_id, state = context[0], context[1], context[4]
-    name = NAMES.get((span._name, span._kind)) or name_and_kind(span._name, span._kind)
+    kind = span._kind
+    name = NAMES[kind._name_].get(span._name) or name_and_kind(span._name, kind)
     ids = IDS(b"\x0a\x10", trace_id >> 64, trace_id & LOWER_HALF, b"\x12\x08", span_id)
     times = TIMES(b"\x39", span._start_time or 0, b"\x41", span._end_time or 0)
     middle = of_span(attributes) if type(attributes) is dict else of_span(items(attributes))
@@ -111,7 +113,7 @@ def encode_span(span: ReadableSpan) -> bytes:
             end = b""
     if status._status_code is not StatusCode.UNSET or not end:
         end = delimited(STATUS, status_fields(status)) + FLAGS + remote_flags(parent)
-    return b"%b%b%b%b%b%b" % (ids, above, name, times, middle, end)
+    return b"".join((ids, above, name, times, middle, end))
 
 
 def events_and_links(span: ReadableSpan) -> bytes:
@@ -126,9 +128,10 @@ def events_and_links(span: ReadableSpan) -> bytes:
 
 
 def name_and_kind(name: str, kind: SpanKind) -> bytes:
-    if len(NAMES) >= LARGEST_NAMES:
-        NAMES.clear()
-    found = NAMES[name, kind] = text(NAME, name) + KINDS[kind]
+    known = NAMES[kind.name]
+    if len(known) >= LARGEST_NAMES:
+        known.clear()
+    found = known[name] = text(NAME, name) + KINDS[kind]
     return found
 
 
