@@ -7,7 +7,8 @@ A span is started as the current one, gets its attributes one by one, and ends. 
 wants it; `exported` is that, the queue, encoding and sending, 500 spans and a flush by turns, so that no queue is ever full. CPU
 time is of the whole process, all its threads. Every measurement is a process of its own, the libraries take turns, and what they
 send goes to a receiver in a further process, which takes everything and says how many spans it got: all of them, or the
-benchmark fails (of ddtrace's own protocol only bytes are seen). Of ten attributes seven repeat; a path, a number and a double do not.
+benchmark fails (of ddtrace's own protocol only bytes are seen). Of ten attributes seven repeat; a path, a number and a
+double do not.
 
 ddtrace and logfire are installed into a temporary environment, or taken from the one that `--others` names.
 `--away` tells the resident memory of a process that made a million spans while nobody listened.
@@ -360,7 +361,9 @@ def interpreters(others: str | None) -> Iterator[dict[str, str]]:
             install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", name]
             result = subprocess.run(install, capture_output=True, text=True, check=False) if others is None else None
             if result is not None and result.returncode:
-                print(json.dumps({"library": name, "not_installed": result.stderr.strip().splitlines()[-1:]}), flush=True)
+                print(
+                    json.dumps({"library": name, "not_installed": result.stderr.strip().splitlines()[-1:]}), flush=True
+                )
             else:
                 found[name] = python
         yield found
@@ -376,7 +379,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--others", help="folder of a virtual environment that has ddtrace and logfire")
-    parser.add_argument("--away", type=int, nargs="?", const=1_000_000, metavar="SPANS", help="memory, with nobody listening")
+    parser.add_argument(
+        "--away", type=int, nargs="?", const=1_000_000, metavar="SPANS", help="memory, with nobody listening"
+    )
     for internal in ("--one", "--url"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
     for internal in ("--receive", "--attributes"):

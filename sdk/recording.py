@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from time import time_ns
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import _RUNTIME_CONTEXT, Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.resources import Resource
@@ -49,8 +50,13 @@ log = logging.getLogger("opentelemetry.sdk.trace")
 FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 SAMPLED, RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
 FLAGS_OF = tuple(TraceFlags(bits) for bits in range(4))
-TRACE_ID, FLAGS, STATE, VALID = 0, 3, 4, 5
+
+TRACE_ID: Final = 0
+FLAGS: Final = 3
+STATE: Final = 4
+VALID: Final = 5
 """Places in a SpanContext, which is a tuple."""
+
 UNSET = Status(StatusCode.UNSET)
 NOTHING: tuple[Any, ...] = ()
 INTERNAL = SpanKind.INTERNAL
@@ -60,11 +66,11 @@ PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
 """Types of values that are kept as they are. A subclass may be anything: the SDK decides."""
 BOUNDLESS = sys.maxsize
 
-current, attach, detach = _RUNTIME_CONTEXT.get_current, _RUNTIME_CONTEXT.attach, _RUNTIME_CONTEXT.detach
-if type(_RUNTIME_CONTEXT) is context_api.contextvars_context.ContextVarsRuntimeContext:  # type: ignore[attr-defined]
+runtime: Any = _RUNTIME_CONTEXT
+current, attach, detach = runtime.get_current, runtime.attach, runtime.detach
+if type(runtime) is ContextVarsRuntimeContext:
     # The context variable itself: three calls less for each span.
-    _variable = _RUNTIME_CONTEXT._current_context
-    current, attach, detach = _variable.get, _variable.set, _variable.reset
+    current, attach, detach = (getattr(runtime._current_context, name) for name in ("get", "set", "reset"))
 
 new_object = object.__new__
 new_tuple = tuple.__new__
@@ -112,7 +118,7 @@ class Processors(SynchronousMultiSpanProcessor):
     """The processors of a provider, each called for what it listens to only: most do nothing when a span starts."""
 
     @property
-    def _span_processors(self) -> tuple[SpanProcessor, ...]:  # type: ignore[override]
+    def _span_processors(self) -> tuple[SpanProcessor, ...]:
         return self._all
 
     @_span_processors.setter
@@ -174,7 +180,9 @@ class Span(sdk_trace.Span):
         "_start_time",
         "_status",
     )
-    _attributes: dict[str, Any]  # type: ignore[assignment]
+    _attributes: dict[str, Any]
+    _plain: frozenset[type]
+    _most_attributes: int
     _trace_config = None
 
     @property
@@ -211,7 +219,7 @@ class Span(sdk_trace.Span):
 
     def _begin_with(self, attributes: Mapping[str, Any]) -> None:
         if type(attributes) is not dict:
-            attributes = dict(MappingProxyType(attributes))  # type: ignore[arg-type]
+            attributes = dict(MappingProxyType(attributes))
         if len(attributes) <= self._most_attributes and all_plain(attributes, self._plain):
             self._attributes = attributes.copy()
         else:
@@ -245,7 +253,7 @@ class Span(sdk_trace.Span):
         if self._events is NOTHING:
             with self._lock:
                 if self._events is NOTHING and self._end_time is None:
-                    self._events = self._new_events()
+                    self._events = self._new_events()  # type: ignore[no-untyped-call]
         super()._add_event(event)
 
     def _add_link(self, link: Link) -> None:
@@ -361,7 +369,7 @@ class Tracer(sdk_trace.Tracer):
         else:
             parent = context_of(above)
         if not self._tracer_config.is_enabled:
-            return trace_api.NonRecordingSpan(parent)
+            return trace_api.NonRecordingSpan(parent)  # type: ignore[arg-type]
         if parent is None or not parent[VALID]:
             parent = None
             trace_id = self.id_generator.generate_trace_id()
@@ -370,13 +378,13 @@ class Tracer(sdk_trace.Tracer):
         links = links or ()
         if self.sampler is self._takes_all and (parent is None or parent[FLAGS] & SAMPLED):
             decision = RECORD_AND_SAMPLE
-            state = DEFAULT_TRACE_STATE if parent is None else parent[STATE]
+            state: TraceState | None = DEFAULT_TRACE_STATE if parent is None else parent[STATE]
         else:
             result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links)
             decision, state, attributes = result.decision, result.trace_state, result.attributes
         own = self._own_context(trace_id, parent, decision is RECORD_AND_SAMPLE, state)
         ended = self._tracer_metrics.start_span(parent, decision) if self._counts else None
-        if decision is not RECORD_AND_SAMPLE and not decision.is_recording():
+        if decision is not RECORD_AND_SAMPLE and not decision.is_recording():  # type: ignore[no-untyped-call]
             return trace_api.NonRecordingSpan(own)
 
         span = new_object(Span)
@@ -406,7 +414,9 @@ class Tracer(sdk_trace.Tracer):
             random = RANDOM if parent is None else parent[FLAGS] & RANDOM
             flags = FLAGS_OF[random | SAMPLED if sampled else random]
             # What SpanContext checks is known: these ids are valid.
-            return new_tuple(SpanContext, (trace_id, random_bits(64) or ids.generate_span_id(), False, flags, state, True))
+            return new_tuple(
+                SpanContext, (trace_id, random_bits(64) or ids.generate_span_id(), False, flags, state, True)
+            )
         random = RANDOM if (ids.is_trace_id_random() if parent is None else parent[FLAGS] & RANDOM) else 0
         flags = FLAGS_OF[random | SAMPLED if sampled else random]
         return SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
@@ -493,7 +503,7 @@ def furnished(given: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     without a name: sampler, resource, shutdown_on_exit, active_span_processor, id_generator."""
     found = dict(settings)
     if given < 4 and found.get("active_span_processor") is None:
-        found["active_span_processor"] = Processors()
+        found["active_span_processor"] = Processors()  # type: ignore[no-untyped-call]
     if given < 5 and found.get("id_generator") is None:
         found["id_generator"] = RANDOM_IDS
     return found

@@ -347,7 +347,7 @@ def run(
     return kept, heard
 
 
-FRAME_ELSEWHERE = re.compile(r'  File "(?!%s").*\n(?:    .*\n)*' % re.escape(__file__))
+FRAME_ELSEWHERE = re.compile(rf'  File "(?!{re.escape(__file__)}").*\n(?:    .*\n)*')
 
 
 def comparable(request: ExportTraceServiceRequest) -> list[ProtoSpan]:
