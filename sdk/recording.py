@@ -47,7 +47,6 @@ from opentelemetry.trace.status import Status, StatusCode
 log = logging.getLogger("opentelemetry.sdk.trace")
 """What the SDK says of misuse is said by its own logger."""
 
-FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 SAMPLED, RANDOM = TraceFlags.SAMPLED, TraceFlags.RANDOM_TRACE_ID
 FLAGS_OF = tuple(TraceFlags(bits) for bits in range(4))
 
@@ -74,6 +73,8 @@ if type(runtime) is ContextVarsRuntimeContext:
 
 new_object = object.__new__
 new_tuple = tuple.__new__
+new_lock: Any = threading.RLock
+"""Reentrant, unlike the SDK's: the collector may run a destructor, or a signal its handler, that changes the span too."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -98,20 +99,8 @@ class RandomIds(RandomIdGenerator):
 RANDOM_IDS = RandomIds()
 random_bits = RANDOM_IDS.bits
 
-_changing = threading.RLock()
-"""Of all spans together, since it is held for a few instructions and seldom at all. Reentrant: the collector may run a
-destructor, or a signal its handler, that changes a span within a change."""
-
-
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock; and no child is to draw its siblings' ids."""
-    global _changing
-    _changing = threading.RLock()
-    RANDOM_IDS.reseed()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=RANDOM_IDS.reseed)
 
 
 class Processors(SynchronousMultiSpanProcessor):
@@ -151,9 +140,10 @@ class Span(sdk_trace.Span):
     """A span that is recorded; made by Tracer.start_span alone.
 
     Its attributes are a plain dict, within the limits of the SDK's BoundedAttributes, and events and links are made with the
-    first of them. A change takes no lock where a dict's own operation is whole: threads that set attributes of one span at the
-    same moment may exceed its limit by their number. What a thread sets while another ends the span goes to a dict that
-    nobody reads any more.
+    first of them. To set an attribute takes no lock, since a dict's own operation is whole: threads that set some of one span at
+    the same moment may exceed its limit by their number, and what one sets while another ends the span goes to a dict that
+    nobody reads any more. Everything else takes the span's own lock, as in the SDK. (One for all spans would cost less, and
+    would be held while an app's code runs: a value's `__str__`, a handler of logging.)
     """
 
     __slots__ = (
@@ -167,6 +157,7 @@ class Span(sdk_trace.Span):
         "_kind",
         "_limits",
         "_links",
+        "_lock",
         "_most_attributes",
         "_name",
         "_parent",
@@ -184,11 +175,6 @@ class Span(sdk_trace.Span):
     _plain: frozenset[type]
     _most_attributes: int
     _trace_config = None
-
-    @property
-    def _lock(self) -> Any:  # type: ignore[override]
-        """What the SDK's methods that change a span take."""
-        return _changing
 
     def set_attribute(self, key: str, value: Any) -> None:
         attributes = self._attributes
@@ -265,13 +251,7 @@ class Span(sdk_trace.Span):
 
     def end(self, end_time: int | None = None) -> None:
         now = time_ns() if end_time is None else end_time
-        if FREE_THREADED:
-            with self._lock:
-                first = self._end_time is None
-                if first:
-                    self._end_time = now
-        else:
-            # Under the GIL no other thread runs between this look and this step: nothing is called, nothing jumps back.
+        with self._lock:
             first = self._end_time is None
             if first:
                 self._end_time = now
@@ -394,7 +374,7 @@ class Tracer(sdk_trace.Tracer):
         span._sampler, span._limits = self.sampler, self._span_limits
         span._plain, span._most_attributes = self._plain, self._most_attributes
         span._record_exception, span._set_status_on_exception = record_exception, set_status_on_exception
-        span._record_end_metrics = ended
+        span._record_end_metrics, span._lock = ended, new_lock()
         span._status, span._end_time, span._events, span._dropped_attributes = UNSET, None, NOTHING, 0
         span._attributes = {}
         if attributes:
@@ -534,7 +514,7 @@ def check() -> None:
     if not isinstance(tracer, sdk_trace.Tracer):
         return  # OTEL_SDK_DISABLED
     theirs = tracer.start_span("check")
-    known = {"_lock", "_trace_config", *Span.__slots__} - {"_dropped_attributes", "_most_attributes", "_plain"}
+    known = {"_trace_config", *Span.__slots__} - {"_dropped_attributes", "_most_attributes", "_plain"}
     if vars(theirs).keys() != known:
         raise AttributeError(f"a span has {sorted(vars(theirs).keys() ^ known)}")
     theirs.end()
