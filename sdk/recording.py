@@ -73,8 +73,7 @@ if type(runtime) is ContextVarsRuntimeContext:
 
 new_object = object.__new__
 new_tuple = tuple.__new__
-new_lock: Any = threading.RLock
-"""Reentrant, unlike the SDK's: the collector may run a destructor, or a signal its handler, that changes the span too."""
+new_lock = threading.Lock
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
