@@ -418,6 +418,7 @@ class CurrentSpan:
 
     def __init__(self, tracer: Tracer, arguments: tuple[Any, ...], end_on_exit: bool) -> None:
         self._tracer, self._arguments, self._end_on_exit = tracer, arguments, end_on_exit
+        self._token: Any = None
 
     def __enter__(self) -> trace_api.Span:
         span = self._span = self._tracer.start_span(*self._arguments)
@@ -433,11 +434,14 @@ class CurrentSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        token, self._token = self._token, None
+        if token is None:
+            return  # It was left before: the SDK's says nothing of that.
         try:
-            detach(self._token)
+            detach(token)
         except Exception:
             # Tries once more, and says why it can't be.
-            context_api.detach(self._token)
+            context_api.detach(token)
         if kind is None:
             if self._end_on_exit:
                 self._span.end()
@@ -501,14 +505,19 @@ def adopt(tracer: sdk_trace.Tracer) -> None:
 
 def check() -> None:
     """Raises where the installed SDK is not as this file takes it to be."""
-    unset = SpanLimits.UNSET
+    unset, processors = SpanLimits.UNSET, Processors()  # type: ignore[no-untyped-call]
     provider = sdk_trace.TracerProvider(
         sampler=ALWAYS_ON,
         resource=Resource({}),
         shutdown_on_exit=False,
+        id_generator=RANDOM_IDS,
         span_limits=SpanLimits(unset, unset, unset, unset, unset, unset, unset, unset),
+        active_span_processor=processors,
         meter_provider=NoOpMeterProvider(),
     )
+    provider.add_span_processor(SpanProcessor())
+    if len(processors._all) != 1:
+        raise AttributeError("a provider keeps its processors elsewhere")
     tracer = provider.get_tracer("sonde.sdk")
     if not isinstance(tracer, sdk_trace.Tracer):
         return  # OTEL_SDK_DISABLED

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk import trace as sdk_trace
+from opentelemetry.sdk.version import __version__
 
 log = logging.getLogger("sonde.sdk")
 
@@ -20,7 +20,7 @@ except Exception as error:
     KNOWN = False
     log.warning(
         "opentelemetry-sdk %s is none that sonde has cheaper spans for (%s: %s): spans are the SDK's own",
-        version("opentelemetry-sdk"),
+        __version__,
         type(error).__name__,
         error,
     )

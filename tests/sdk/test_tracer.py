@@ -571,6 +571,21 @@ def test_a_span_left_in_another_context_is_ended_and_said(kept: Kept, caplog: py
     assert "Failed to detach context" in caplog.text
 
 
+@pytest.mark.parametrize("kind", [sdk_trace.TracerProvider, TracerProvider])
+def test_to_leave_a_span_twice_is_to_leave_it_once(
+    kept: Kept, kind: type[sdk_trace.TracerProvider], caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = kind(resource=RESOURCE, shutdown_on_exit=False)
+    provider.add_span_processor(kept)
+    entered = provider.get_tracer("shop").start_as_current_span("a")
+    entered.__enter__()
+    entered.__exit__(None, None, None)
+    entered.__exit__(None, None, None)
+    entered.__exit__(ValueError, ValueError(), None)
+    assert len(kept.spans) == 1
+    assert not caplog.records
+
+
 def test_an_app_that_seeds_random_does_not_get_the_same_ids_again(kept: Kept) -> None:
     tracer = provider_of(kept).get_tracer("shop")
     for _ in range(2):
