@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from signal import SIG_DFL, SIGTERM, getsignal
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
@@ -224,15 +224,24 @@ def finalize_with(util: Any) -> Callable[[Exporter], None]:
     return finalize
 
 
+FLAGS: Final = 3
+"""Place in a SpanContext, which is a tuple."""
+SAMPLED = TraceFlags.SAMPLED
+
+
 class _Spans(SpanProcessor):
     def __init__(self, exporter: Exporter, lane: Lane) -> None:
         self._exporter, self._lane = exporter, lane
-        self._add = exporter.add
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span._context
-        if context is not None and context.trace_flags & TraceFlags.SAMPLED:
-            self._add(self._lane, span)
+        # Exporter.add, without the call: this is done for every span, in the app's thread.
+        if (
+            context is not None
+            and context[FLAGS] & SAMPLED
+            and (self._lane.add(span) or self._exporter._thread is None)
+        ):
+            self._exporter.wake_up()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.flush(timeout_millis / 1000)
