@@ -70,6 +70,7 @@ keys = st.one_of(st.sampled_from(["a", "b", "c", "d"]), names, st.sampled_from([
 mappings = st.one_of(st.none(), st.dictionaries(keys, values, max_size=6))
 attributes = st.one_of(
     mappings,
+    st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), texts, max_size=4),
     st.builds(lambda found: BoundedAttributes(2, found), st.dictionaries(names, texts, max_size=4)),
 )
 times = st.one_of(st.none(), st.integers(0, 2**63))
