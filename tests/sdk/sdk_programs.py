@@ -68,9 +68,10 @@ values = st.one_of(
 )
 keys = st.one_of(st.sampled_from(["a", "b", "c", "d"]), names, st.sampled_from(["", None, 5, Shout("key")]))
 mappings = st.one_of(st.none(), st.dictionaries(keys, values, max_size=6))
+plain_attributes = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), texts, max_size=4)
 attributes = st.one_of(
     mappings,
-    st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), texts, max_size=4),
+    plain_attributes,
     st.builds(lambda found: BoundedAttributes(2, found), st.dictionaries(names, texts, max_size=4)),
 )
 times = st.one_of(st.none(), st.integers(0, 2**63))
@@ -102,6 +103,7 @@ calls = st.one_of(
     st.builds(Call, st.just("set_attribute"), st.tuples(keys, values)),
     st.builds(Call, st.just("set_attribute"), st.tuples(keys, values)),
     st.builds(Call, st.just("set_attributes"), st.tuples(attributes)),
+    st.builds(Call, st.just("set_attributes"), st.tuples(plain_attributes)),
     st.builds(Call, st.just("add_event"), st.tuples(texts, attributes, times)),
     st.builds(Call, st.just("add_link"), st.tuples(contexts, attributes)),
     st.builds(Call, st.just("record_exception"), st.tuples(st.sampled_from([ValueError, Mute]), attributes, times)),
@@ -251,6 +253,7 @@ samplers = st.sampled_from(
 few = st.one_of(st.none(), st.integers(0, 3))
 limits = st.one_of(
     st.just({}),
+    st.fixed_dictionaries({"max_span_attributes": st.integers(1, 4)}),
     st.fixed_dictionaries(
         {},
         optional={

@@ -335,6 +335,22 @@ def test_to_leave_a_span_twice_is_to_leave_it_once(
     assert not caplog.records
 
 
+def test_what_else_the_context_holds_stays(kept: Kept) -> None:
+    tracer = provider_of(kept).get_tracer("shop")
+    token = context_api.attach(context_api.set_value("basket", 1))
+    try:
+        with tracer.start_as_current_span("a"), tracer.start_as_current_span("b"):
+            assert context_api.get_value("basket") == 1
+    finally:
+        context_api.detach(token)
+    with tracer.start_as_current_span("a"):
+        inner = context_api.attach(context_api.set_value("basket", 2))
+        with tracer.start_as_current_span("b"):
+            assert context_api.get_value("basket") == 2
+        context_api.detach(inner)
+        assert context_api.get_value("basket") is None
+
+
 def test_an_app_that_seeds_random_does_not_get_the_same_ids_again(kept: Kept) -> None:
     tracer = provider_of(kept).get_tracer("shop")
     for _ in range(2):
