@@ -25,6 +25,7 @@ COMMANDS = (
     Command("ingest", "sonde.cli.ingest", "the receiving half alone, writing to a ClickHouse server"),
     Command("query", "sonde.cli.query", "the answering half alone, reading from a ClickHouse server"),
     Command("migrate", "sonde.cli.migrate", "create the tables, or bring them up to this version"),
+    Command("run", "sonde.cli.run", "start a Python program with its telemetry switched on"),
     Command("demo", "sonde.cli.demo", "send the telemetry of an imagined shop to any OTLP endpoint"),
     Command("export", "sonde.cli.export", "write stored telemetry as OTLP, JSON or protobuf"),
     Command("import", "sonde.cli.import_otlp", "send OTLP files, JSON or protobuf, to any OTLP endpoint"),
@@ -71,16 +72,11 @@ def dispatch(argv: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command. Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly, 130 interrupted."""
-    from sonde.storage.errors import StoreError
-
     try:
         return dispatch(sys.argv[1:] if argv is None else argv)
     except CommandError as error:
         print(f"sonde: {error}", file=sys.stderr)
         return error.exit_code
-    except StoreError as error:
-        print(f"sonde: {error}", file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "sonde":
             raise
@@ -91,6 +87,17 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if not is_of_the_store(error):
+            raise
+        print(f"sonde: {error}", file=sys.stderr)
+        return 1
+
+
+def is_of_the_store(error: Exception) -> bool:
+    """Whether it is a StoreError; the room of those is loaded only where one can have been raised."""
+    errors = sys.modules.get("sonde.storage.errors")
+    return errors is not None and isinstance(error, errors.StoreError)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ from typing import NoReturn
 
 from sonde.cli.errors import UsageError, did_you_mean
 
+PROGRAM = "program"
+"""The default, and the name among the arguments, of what a command passes on to another program."""
+
 
 class CommandFormatter(argparse.RawDescriptionHelpFormatter):
     """Descriptions and examples stand as they were written; flags are aligned a little wider than argparse's habit."""
@@ -40,12 +43,32 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def parse_command(self, argv: list[str]) -> argparse.Namespace:
-        args, unknown = self.parse_known_args(join_relative_times(argv))
+        if self.get_default(PROGRAM) is None:
+            args, unknown = self.parse_known_args(join_relative_times(argv))
+        else:
+            argv, program = self.before_program(argv)
+            args, unknown = self.parse_known_args(argv)
+            setattr(args, PROGRAM, program)
         if unknown:
             flags = list(self._option_string_actions)
             word = unknown[0].partition("=")[0]
             raise UsageError(f"{self.prog} has no {word}{did_you_mean(word, flags)} See: {self.prog} --help")
         return args
+
+    def before_program(self, argv: list[str]) -> tuple[list[str], list[str]]:
+        """The flags, and the words of the program that they stand before: what comes after `--`, or from the first word on that
+        is neither a flag nor its value. `-m` begins a program."""
+        at = 0
+        while at < len(argv):
+            word = argv[at]
+            if word == "--":
+                return argv[:at], argv[at + 1 :]
+            if not word.startswith("-") or word == "-m":
+                return argv[:at], argv[at:]
+            flag, equals, _ = word.partition("=")
+            known = self._option_string_actions.get(flag)
+            at += 2 if known is not None and known.nargs is None and not equals else 1
+        return argv, []
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}. See: {self.prog} --help")

@@ -1,0 +1,100 @@
+"""Tells when a module has been imported, so that a library is wrapped when the program first uses it, and not before.
+
+What an instrumentation costs to load is mostly the library it wraps: a program pays for those it imports anyway.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+Callback = Callable[[ModuleType], None]
+
+_waiting: dict[str, list[Callback]] = {}
+_lock = threading.Lock()
+
+
+def when_imported(name: str, callback: Callback) -> None:
+    """Calls back once, in the thread that imports: after the module's code has run, before anyone has got it. At once where it
+    is there already; for a module that is being imported this works where it was waited for before. What `callback` raises, the
+    import raises."""
+    with _lock:
+        module = sys.modules.get(name)
+        if module is None or is_being_imported(name):
+            _waiting.setdefault(name, []).append(callback)
+            if _FINDER not in sys.meta_path:
+                sys.meta_path.insert(0, _FINDER)
+            return
+    callback(module)
+
+
+def is_being_imported(name: str) -> bool:
+    """Whether the code of module `name` is running just now."""
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
+
+
+def _call_back(module: ModuleType) -> None:
+    with _lock:
+        callbacks = _waiting.pop(module.__name__, [])
+    for callback in callbacks:
+        callback(module)
+
+
+class _Finder(MetaPathFinder):
+    """Lets the other finders find, and puts itself between the import and the module's own loader."""
+
+    def __init__(self) -> None:
+        self._asking = threading.local()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in _waiting or getattr(self._asking, "name", None) == fullname:
+            return None
+        self._asking.name = fullname
+        try:
+            spec = self._found_by_others(fullname, path, target)
+        finally:
+            self._asking.name = None
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+    def _found_by_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(fullname, path, target)
+                if spec is not None:
+                    return spec
+        return None
+
+
+class _Loader(Loader):
+    """The module's own loader, with a call back after its work. The module does not get to see this one."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._own.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._own
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        _call_back(module)
+
+
+_FINDER = _Finder()
