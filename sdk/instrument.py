@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.version import __version__ as OPENTELEMETRY_VERSION
 from sonde.sdk import libraries, resource
 from sonde.sdk.errors import SdkError
 from sonde.sdk.lane import Counts
@@ -31,11 +32,15 @@ from sonde.sdk.pipeline import Pipeline, build
 from sonde.sdk.sending import Signal
 from sonde.sdk.settings import SIGNALS, Settings, read_settings
 from sonde.sdk.surroundings import Surroundings, distribution_version, here
+from sonde.sdk.threads import carry_context
 
 log = logging.getLogger("sonde.sdk")
 
 DISTRIBUTION = "sonde"
 FLUSH_SECONDS = 5.0
+CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN"
+STABLE_CONVENTIONS = "http,database"
+"""Instrumentations use the names of before, such as http.method, unless they are asked for those of today."""
 
 
 @dataclass
@@ -151,6 +156,9 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     provide_traces(started)
     provide_metrics(started)
     provide_logs(started)
+    os.environ.setdefault(CONVENTIONS, STABLE_CONVENTIONS)
+    if not {"*", "threading"} & set(settings.disabled_instrumentations):
+        carry_context()
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
     if hasattr(os, "register_at_fork"):
@@ -168,7 +176,7 @@ def resource_of(settings: Settings, around: Surroundings) -> Resource:
     found |= {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.version": distribution_version("opentelemetry-sdk") or "",
+        "telemetry.sdk.version": OPENTELEMETRY_VERSION,
         "telemetry.distro.name": DISTRIBUTION,
         "telemetry.distro.version": distribution_version(DISTRIBUTION) or "",
     }

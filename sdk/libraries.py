@@ -22,8 +22,8 @@ from sonde.sdk.imports import is_being_imported, when_imported
 log = logging.getLogger("sonde.sdk")
 
 GROUP = "opentelemetry_instrumentor"
-LEFT_TO_SONDE = frozenset({"logging"})
-"""Log records are bridged by `sonde.sdk.logs`; both would send each twice."""
+LEFT_TO_SONDE = frozenset({"logging", "threading"})
+"""What the SDK does by itself: `sonde.sdk.logs` sends log records, `sonde.sdk.threads` carries the context into threads."""
 MODULES = {
     "aio-pika": "aio_pika",
     "aiohttp-client": "aiohttp",
@@ -69,7 +69,6 @@ MODULES = {
     "sqlalchemy": "sqlalchemy",
     "sqlite3": "sqlite3",
     "starlette": "starlette",
-    "threading": "threading",
     "tornado": "tornado",
     "tortoiseorm": "tortoise",
     "urllib": "urllib.request",
