@@ -29,6 +29,8 @@ CONFIG_VARIABLE = "SONDE_CONFIG"
 CONFIG_FILE = "sonde.toml"
 TEST_PREFIX = "SONDE_TEST_"
 """Variables that the test suite reads; not settings."""
+SDK_PREFIX = "SONDE_SDK_"
+"""Settings of an app that is instrumented: a sonde may run beside it, in the same environment."""
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 Config = TypeVar("Config")
 
@@ -233,7 +235,9 @@ def from_file(path: Path | None, known: Mapping[str, Setting]) -> Iterator[tuple
 def from_environment(environ: Mapping[str, str], known: Mapping[str, Setting]) -> Iterator[tuple[str, Any, str]]:
     by_variable = {item.variable: item for item in known.values()}
     for variable, text in environ.items():
-        if not variable.startswith("SONDE_") or variable == CONFIG_VARIABLE or variable.startswith(TEST_PREFIX):
+        if not variable.startswith("SONDE_") or variable.startswith((TEST_PREFIX, SDK_PREFIX)):
+            continue
+        if variable == CONFIG_VARIABLE:
             continue
         if variable not in by_variable:
             raise UsageError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -45,8 +44,8 @@ def _call_back(module: ModuleType) -> None:
         callback(module)
 
 
-class _Finder(MetaPathFinder):
-    """Lets the other finders find, and puts itself between the import and the module's own loader."""
+class _Finder:
+    """A meta path finder: lets the others find, and puts itself between the import and the module's own loader."""
 
     def __init__(self) -> None:
         self._asking = threading.local()
@@ -76,7 +75,7 @@ class _Finder(MetaPathFinder):
         return None
 
 
-class _Loader(Loader):
+class _Loader:
     """The module's own loader, with a call back after its work. The module does not get to see this one."""
 
     def __init__(self, own: Any) -> None:

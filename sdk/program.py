@@ -85,19 +85,22 @@ class Program:
 
 
 def program_of(command: Sequence[str]) -> Program:
-    """By a command line of the interpreter's. What a server, Celery or Django's manager serves counts for more than those."""
+    """By a command line of the interpreter's. What a server or Celery serves counts for more than those themselves."""
+    started, rest = started_by(command)
+    tool = started.module.partition(".")[0] or os.path.basename(started.script)
+    return served_by(tool, rest) or started
+
+
+def started_by(command: Sequence[str]) -> tuple[Program, Sequence[str]]:
+    """The script or module of a command line of the interpreter's, and the arguments of it."""
     arguments = list(command[1:])
     while arguments and arguments[0].startswith("-") and arguments[0] not in ("-m", "-c", "-"):
         del arguments[: 2 if arguments[0] in VALUED_FLAGS else 1]
     if not arguments or arguments[0] in ("-c", "-"):
-        return Program()
+        return Program(), ()
     if arguments[0] == "-m":
-        started, rest = Program(module=arguments[1] if len(arguments) > 1 else ""), arguments[2:]
-        tool = started.module.partition(".")[0]
-    else:
-        started, rest = Program(script=arguments[0]), arguments[1:]
-        tool = os.path.basename(arguments[0])
-    return served_by(tool, rest) or started
+        return Program(module=arguments[1] if len(arguments) > 1 else ""), arguments[2:]
+    return Program(script=arguments[0]), arguments[1:]
 
 
 def served_by(tool: str, rest: Sequence[str]) -> Program | None:

@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 
-from sonde.sdk.program import Program, Project, program_of, project_of
+from sonde.sdk.program import Program, Project, program_of, project_of, started_by
 from sonde.sdk.surroundings import Surroundings
 
 log = logging.getLogger("sonde.sdk")
@@ -142,13 +142,13 @@ def of_host(around: Surroundings) -> Attributes:
 
 
 def of_process(around: Surroundings) -> Attributes:
-    program = program_of(around.command)
+    started, _ = started_by(around.command)
     found: Attributes = {
         "process.pid": around.pid,
         "process.parent_pid": around.parent_pid,
         "process.executable.name": os.path.basename(around.executable),
         "process.executable.path": around.executable,
-        "process.command": program.script or program.module or (around.command[0] if around.command else ""),
+        "process.command": started.script or started.module or (around.command[0] if around.command else ""),
         "process.runtime.name": platform.python_implementation().lower(),
         "process.runtime.version": platform.python_version(),
     }
