@@ -56,7 +56,8 @@ PYPROJECT = '[project]\nname = "shop"\nversion = "1.2.0"\n'
 GIT = {
     "/srv/.git/HEAD": "ref: refs/heads/main\n",
     "/srv/.git/refs/heads/main": f"{REVISION}\n",
-    "/srv/.git/config": '[core]\n\tbare = false\n[remote "origin"]\n\turl = https://me:pw@host.example/team/store.git\n[branch "main"]\n',
+    "/srv/.git/config": '[core]\n\tbare = false\n[remote "origin"]\n'
+    '\turl = https://me:pw@host.example/team/store.git\n[branch "main"]\n',
 }
 URL = "https://host.example/team/store.git"
 

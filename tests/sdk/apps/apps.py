@@ -50,7 +50,12 @@ def started(
     """A program that goes on until SIGTERM, which it gets at the end of the block; all that it prints is in `log`."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command(server, service, *words), cwd=cwd, env=variables(**extra), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            command(server, service, *words),
+            cwd=cwd,
+            env=variables(**extra),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
         )
     try:
         yield process

@@ -7,7 +7,6 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,19 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Started, used, and ended by SIGTERM."""
     folder = tmp_path_factory.mktemp("shop")
     queue = folder / "queue"
     queue.mkdir()
     ports = {name: quiet_port() for name in ("storefront", "prices", "stock")}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    extra = {"PRICES": urls["prices"], "STOCK": urls["stock"], "QUEUE": str(queue), "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
+    extra = {
+        "PRICES": urls["prices"],
+        "STOCK": urls["stock"],
+        "QUEUE": str(queue),
+        "OTEL_METRIC_EXPORT_INTERVAL": "60000",
+    }
     program = redis_program()
     with contextlib.ExitStack() as stack:
         if program is not None:
@@ -57,7 +61,15 @@ def shop(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "stock": [f"{BIN}/gunicorn", "-b", f"127.0.0.1:{ports['stock']}", "stock:application"],
             "prices": [f"{BIN}/uvicorn", "--port", str(ports["prices"]), "prices:app"],
             "receipts": [f"{BIN}/celery", "-A", "receipts", "worker", "-c", "2", "-l", "INFO", "--without-gossip"],
-            "storefront": [f"{BIN}/gunicorn", "--preload", "-w", "2", "-b", f"127.0.0.1:{ports['storefront']}", "storefront:app"],
+            "storefront": [
+                f"{BIN}/gunicorn",
+                "--preload",
+                "-w",
+                "2",
+                "-b",
+                f"127.0.0.1:{ports['storefront']}",
+                "storefront:app",
+            ],
         }
         processes: dict[str, subprocess.Popen[bytes]] = {}
         log = {name: folder / f"{name}.log" for name in commands}
@@ -65,14 +77,11 @@ def shop(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             processes[name] = stack.enter_context(started(server, name, *words, cwd=SHOP, log=log[name], **extra))
         for name, url in urls.items():
             wait_until(lambda url=url: answers(f"{url}/none"), processes[name], log[name])
-        wait_until(lambda: "ready." in log["receipts"].read_text(), processes["receipts"], log["receipts"])
         said = [json.loads(get(f"{urls['storefront']}/buy/{number}")) for number in range(PURCHASES)]
         assert answers(f"{urls['storefront']}/fail")
-        wait_until(
-            lambda: log["receipts"].read_text().count("succeeded in") == PURCHASES, processes["receipts"], log["receipts"]
-        )
+        spans(server, "receipts", PURCHASES)
         pids = {name: process.pid for name, process in processes.items()}
-    yield Shop(server, said, program is not None, pids, log)
+    return Shop(server, said, program is not None, pids, log)
 
 
 def trace_of(found: list[dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
@@ -145,7 +154,11 @@ def test_a_request_that_fails_is_told_as_an_error(shop: Shop) -> None:
 
 def test_every_worker_of_a_forking_server_is_an_instance(shop: Shop) -> None:
     """The answers say which process served: its spans say the same, and no other has its instance."""
-    found = {span["trace_id"]: span["resource"] for span in shop.spans("storefront", 2) if span["name"].startswith("GET /buy")}
+    found = {
+        span["trace_id"]: span["resource"]
+        for span in shop.spans("storefront", 2)
+        if span["name"].startswith("GET /buy")
+    }
     assert {resource["process.pid"] for resource in found.values()} == {answer["process"] for answer in shop.answers}
     instances = {(resource["process.pid"], resource["service.instance.id"]) for resource in found.values()}
     assert len({pid for pid, _ in instances}) == len({instance for _, instance in instances}) == len(instances)
