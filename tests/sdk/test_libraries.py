@@ -1,0 +1,111 @@
+"""Which libraries are wrapped, and what becomes of instrumentations that can't wrap."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sonde.sdk import libraries
+from sonde.sdk.libraries import Library, State, installed, leading_name, missing, wrap
+
+WRAPPED: list[str] = []
+
+
+class Instrumentor:
+    def instrument(self, **_: object) -> None:
+        WRAPPED.append("it")
+
+
+class Failing:
+    def instrument(self, **_: object) -> None:
+        raise RuntimeError("no such attribute")
+
+
+def library(name: str, kind: str) -> Library:
+    return Library(name, EntryPoint(name, f"{__name__}:{kind}", libraries.GROUP))
+
+
+@pytest.fixture
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that is there, and that nobody has imported yet."""
+    (tmp_path / "sonde_tested_later.py").write_text("loaded = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(libraries.MODULES, "later", "sonde_tested_later")
+    WRAPPED.clear()
+    return "sonde_tested_later"
+
+
+def imported(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    __import__(name)
+    module = sys.modules[name]
+    monkeypatch.delitem(sys.modules, name)
+    return module
+
+
+def test_a_library_is_wrapped_when_it_is_imported_and_not_before(later: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = library("later", "Instrumentor")
+    wrap([one])
+    assert (one.state, WRAPPED) == (State.WAITING, [])
+    assert imported(later, monkeypatch).loaded
+    assert (one.state, WRAPPED) == (State.WRAPPED, ["it"])
+
+
+def test_a_library_that_was_imported_before_is_wrapped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(libraries.MODULES, "early", "json")
+    WRAPPED.clear()
+    one = library("early", "Instrumentor")
+    wrap([one])
+    assert (one.state, WRAPPED) == (State.WRAPPED, ["it"])
+
+
+def test_an_instrumentation_that_fails_is_told_and_the_import_goes_on(
+    later: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = library("later", "Failing")
+    with caplog.at_level(logging.WARNING):
+        wrap([one])
+        assert imported(later, monkeypatch).loaded
+    assert (one.state, one.reason) == (State.FAILED, "RuntimeError: no such attribute")
+    assert "later is not wrapped" in caplog.text
+
+
+def test_an_instrumentation_whose_own_needs_are_absent_is_left_out(later: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Library("later", EntryPoint("later", "sonde_tested_absent:Instrumentor", libraries.GROUP))
+    wrap([one])
+    assert imported(later, monkeypatch).loaded
+    assert one.state is State.ABSENT
+
+
+@pytest.mark.parametrize(("disabled", "left"), [((), set()), (("redis", "flask"), {"redis", "flask"})])
+def test_libraries_are_left_alone_by_name(disabled: tuple[str, ...], left: set[str]) -> None:
+    assert {one.name for one in installed(disabled) if one.state is State.DISABLED} == left
+
+
+def test_a_star_leaves_all_alone() -> None:
+    found = installed(["*"])
+    assert found
+    assert {one.state for one in found} == {State.DISABLED}
+
+
+def test_what_the_sdk_does_by_itself_is_not_done_twice() -> None:
+    assert not {"logging", "threading"} & {one.name for one in installed()}
+
+
+def test_a_library_is_missing_where_it_is_there_and_what_wraps_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "opentelemetry-instrumentation-flask" not in {one.package.partition("==")[0] for one in missing()}
+    there = {"flask"}
+    monkeypatch.setattr(libraries, "is_installed", there.__contains__)
+    assert [(one.library, one.package.partition("==")[0]) for one in missing()] == [
+        ("flask", "opentelemetry-instrumentation-flask")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "name"), [("flask >= 1.0", "flask"), ("psycopg2-binary>=2", "psycopg2-binary"), ("a.b", "a.b")]
+)
+def test_the_name_of_a_requirement(requirement: str, name: str) -> None:
+    assert leading_name(requirement) == name
