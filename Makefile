@@ -18,7 +18,7 @@ help:
 	@echo 'make test               every test; some of them: make test ARGS="tests/cli -k doctor"'
 	@echo 'make check              ruff, ruff format, mypy --strict, the import rule between the rooms'
 	@echo 'make bench BENCH=name   one benchmark of benchmarks/; the last line is one JSON object'
-	@echo 'make docs               write docs/configuration.md again from the settings'
+	@echo 'make docs               write the generated pages of docs/ again'
 	@echo 'make clean              remove .venv and everything built; ./data stays'
 
 serve: $(VENV)/.server
@@ -49,6 +49,7 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.server
 	@$(BIN)/python -m sonde.cli.reference > docs/configuration.md
+	@$(BIN)/python -m sonde.cli.sdk_reference > docs/sdk-settings.md
 	@$(BIN)/python -m sonde.storage.schema_page > docs/schema.md
 
 # mypy sees the rooms under the names they install as.

@@ -62,8 +62,12 @@ def default(item: Setting) -> str:
 
 def cell(text: str) -> str:
     """`text` as one sentence in a table's cell."""
-    text = text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+    text = escaped(text)
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
 
 
 if __name__ == "__main__":

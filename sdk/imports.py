@@ -61,7 +61,8 @@ class _Finder:
         finally:
             self._asking.name = None
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader)
+            loader: Any = _Loader(spec.loader)
+            spec.loader = loader
         return spec
 
     def _found_by_others(

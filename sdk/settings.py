@@ -181,7 +181,7 @@ class Settings:
     disabled: bool = setting(
         False, "OTEL_SDK_DISABLED", "true leaves the program as it is: nothing is wrapped or sent", flag
     )
-    service: str = setting("", "OTEL_SERVICE_NAME", "name of the service; found out where it is not said (see below)")
+    service: str = setting("", "OTEL_SERVICE_NAME", "name of the service; found out where it is not said")
     attributes: Mapping[str, str] = setting(
         {},
         "OTEL_RESOURCE_ATTRIBUTES",

@@ -1,4 +1,4 @@
-"""Programs under `sonde run` and `instrument()`, against a receiver: every process tells its own, once, however it began and ends."""
+"""Programs under `sonde run` and `instrument()`, against a receiver: every process tells its own, once, however it ends."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ FAMILY = """
 
 
 def test_every_process_of_a_family_tells_its_own_under_an_instance_of_its_own(tmp_path: Path) -> None:
-    """A module with children by fork, by multiprocessing and by subprocess, beside a `sitecustomize` of its own; ended by SIGTERM."""
+    """Children by fork, multiprocessing and subprocess, beside a `sitecustomize` of the app's own; ended by SIGTERM."""
     write(tmp_path / "family" / "__main__.py", FAMILY)
     write(tmp_path / "own" / "sitecustomize.py", "import sys; sys.own_sitecustomize = True; print('mine')")
     with receiving() as receiver:
