@@ -32,12 +32,14 @@ STARTS: dict[str, tuple[str, Mapping[str, str]]] = {
     "import sonde.sdk": ("import sonde.sdk", {}),
     "under sonde run": ("pass", UNDER_RUN),
 }
+COMPILES = ("PYTHONDONTWRITEBYTECODE",)
+"""Left out: with it every start would compile what it imports."""
 IS_INSTRUMENTED = "from sonde.sdk.instrument import current; assert current() is not None"
 
 
 def python(code: str, more: Mapping[str, str], *flags: str) -> str:
     """What it says on stderr."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SONDE_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SONDE_", *COMPILES))}
     done = subprocess.run([sys.executable, *flags, "-c", code], env=kept | more, check=True, stderr=subprocess.PIPE)
     return done.stderr.decode()
 
