@@ -22,7 +22,7 @@ PARENTS = {
 
 
 def test_what_tasks_and_threads_do_belongs_to_who_started_them(server: Running) -> None:
-    done = run(server, "concurrent", sys.executable, "concurrent.py", cwd=HERE)
+    done = run(server, "concurrent", sys.executable, "tasks_and_threads.py", cwd=HERE)
     assert done.returncode == 0, done.stderr
     found = spans(server, "concurrent", 10)
     by_id = {span["span_id"]: span for span in found}
