@@ -29,8 +29,6 @@ def explanation(
         lines += ["", "installed, and could be wrapped:"]
         lines += [f"  {one.library:<{WIDTH}} {one.package.partition('==')[0]}" for one in could_be]
         lines += ["", "  pip install " + " ".join(f"'{one.package}'" for one in could_be)]
-    if settings.trace:
-        lines += ["", f"functions traced in: {', '.join(settings.trace)}"]
     lines += [
         "",
         "all telemetry says:",

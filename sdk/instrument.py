@@ -1,7 +1,7 @@
 """One call that instruments a program: what is true of it, where its telemetry goes, which libraries are wrapped.
 
     from sonde.sdk import instrument
-    instrument(service="shop", trace=["shop.*"])
+    instrument(service="shop")
 
 `sonde run` makes the same call before the program's first line. This is the place where the parts of the SDK are put together.
 """
@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.version import __version__ as OPENTELEMETRY_VERSION
 from sonde.sdk import libraries, resource
 from sonde.sdk.errors import SdkError
@@ -33,6 +32,7 @@ from sonde.sdk.sending import Signal
 from sonde.sdk.settings import SIGNALS, Settings, read_settings
 from sonde.sdk.surroundings import Surroundings, distribution_version, here
 from sonde.sdk.threads import carry_context
+from sonde.sdk.tracer import TracerProvider
 
 log = logging.getLogger("sonde.sdk")
 
@@ -115,15 +115,14 @@ def instrument(
     protocol: str | None = None,
     headers: Mapping[str, str] | None = None,
     attributes: Mapping[str, object] | None = None,
-    trace: Sequence[str] = (),
     **more: Any,
 ) -> Instrumented:
     """Instruments this process, the processes it forks included. Without arguments everything is found out.
 
     `service` is the service's name; `endpoint`, `protocol` and `headers` say where telemetry goes; `attributes` are those of the
-    resource; `trace` are patterns of modules whose functions are traced. Every other setting of `Settings` may be given by its
-    name. Variables win over arguments. A second call changes nothing and gives what the first one gave. SdkError where a setting
-    can't be right; nothing else that fails reaches the program.
+    resource. Every other setting of `Settings` may be given by its name. Variables win over arguments. A second call changes
+    nothing and gives what the first one gave. SdkError where a setting can't be right; nothing else that fails reaches the
+    program.
     """
     global _instrumented
     with _lock:
@@ -134,7 +133,6 @@ def instrument(
                 "protocol": protocol,
                 "headers": headers,
                 "attributes": attributes,
-                "trace": tuple(trace),
             }
             _instrumented = start(read_settings(os.environ, given | more), here())
         return _instrumented
@@ -161,9 +159,6 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
         carry_context()
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
-    trace_functions(started)
-    observe_runtime(started)
-    record_exceptions(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
@@ -261,20 +256,6 @@ def bridge_logs(provider: LoggerProvider, level: str) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         handler = LoggingHandler(logging.getLevelName(level.upper()), provider)
     logging.getLogger().addHandler(handler)
-
-
-def trace_functions(started: Instrumented) -> None:
-    """Functions of modules by pattern; nothing of it is loaded where none is asked for."""
-    if started.settings.trace:
-        started.notes.append("functions are not traced: this version wraps libraries only (SONDE_SDK_TRACE)")
-
-
-def observe_runtime(started: Instrumented) -> None:
-    """The interpreter's metrics, where `runtime_metrics` is on and there is a meter provider."""
-
-
-def record_exceptions(started: Instrumented) -> None:
-    """Exceptions that nobody handles, where `exceptions` is on."""
 
 
 def one_line(started: Instrumented) -> str:

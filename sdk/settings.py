@@ -234,9 +234,6 @@ class Settings:
         "libraries that are left alone, such as redis,sqlite3; * for all",
         words,
     )
-    trace: tuple[str, ...] = setting(
-        (), "SONDE_SDK_TRACE", "patterns of modules whose functions are traced, such as shop.*,billing.tax", words
-    )
     exporter: str = setting(
         "sonde",
         "SONDE_SDK_EXPORTER",
@@ -245,21 +242,6 @@ class Settings:
     )
     log_level: str = setting(
         "info", "SONDE_SDK_LOG_LEVEL", "log records below it are not sent: debug, info, warning, ...", one_of(*LEVELS)
-    )
-    runtime_metrics: bool = setting(
-        True,
-        "SONDE_SDK_RUNTIME_METRICS",
-        "whether the interpreter is measured: memory, threads, garbage collection",
-        flag,
-    )
-    exceptions: bool = setting(
-        True,
-        "SONDE_SDK_EXCEPTIONS",
-        "whether exceptions that nobody handles are recorded, in threads and tasks too",
-        flag,
-    )
-    source_lines: bool = setting(
-        True, "SONDE_SDK_SOURCE_LINES", "whether those exceptions carry the lines of source around their frames", flag
     )
     command_args: bool = setting(
         False,
