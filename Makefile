@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := ingest storage query sdk cli
+ROOMS := ingest storage query sdk testing cli
 
 help:
 	@echo 'make serve              start sonde: OTLP on 127.0.0.1:4317 (gRPC) and :4318 (HTTP), queries on :8318'

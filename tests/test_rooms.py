@@ -1,4 +1,4 @@
-"""Imports between the rooms run one way: ingest -> storage <- query; cli -> all of them; sdk -> none."""
+"""Imports between the rooms run one way: ingest -> storage <- query; testing -> these and sdk; cli -> all of them; sdk -> none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "ingest": {"ingest", "storage"},
     "query": {"query", "storage"},
     "sdk": {"sdk"},
+    "testing": {"testing", "ingest", "storage", "query", "sdk"},
     "cli": {"cli", "ingest", "storage", "query", "sdk"},
 }
 SERVER_ONLY = (
