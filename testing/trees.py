@@ -149,8 +149,8 @@ class Trace:
             elif each.span_id not in seen:
                 seen.add(each.span_id)
                 yield from span_lines(each, depth, self.self_time(each))
-                below = sorted([*self.children(each), *self.logs_of(each)], key=when)
-                waiting += [(item, depth + 1) for item in reversed(below)]
+                below: list[Span | Log] = [*self.children(each), *self.logs_of(each)]
+                waiting += [(item, depth + 1) for item in sorted(below, key=when, reverse=True)]
 
     def draw(self, *, most_lines: int = 200) -> str:
         """The tree in plain text: durations, own time, errors, and the logs under their spans. At most so many lines."""

@@ -1,0 +1,40 @@
+"""Authors and their books in a database: what lazy loading makes N+1 queries of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from sqlalchemy import ForeignKey, StaticPool, create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Author(Base):
+    __tablename__ = "authors"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    books: Mapped[list["Book"]] = relationship()
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("authors.id"))
+
+
+@contextmanager
+def shelves() -> Iterator[Session]:
+    """Four authors with a book each; from then on every statement is a span."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(Author(id=number, books=[Book(id=number)]) for number in range(1, 5))
+        session.commit()
+        instrumentor = SQLAlchemyInstrumentor()
+        # It declares to know SQLAlchemy up to 2.1, and works with later ones.
+        instrumentor.instrument(engine=engine, skip_dep_check=True)
+        yield session
+        instrumentor.uninstrument()
+    engine.dispose()
