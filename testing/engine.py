@@ -57,7 +57,7 @@ class Engine:
         self._views = f"{name}_views"
         for statement in (*table_statements(name), *view_statements(name, self._views)):
             self.store.command(statement)
-        self._asking = opened(self.store.url, self._views, QUESTION)
+        self._asking = opened(self.store.url if self.store.embedded else url, self._views, QUESTION)
         self._shown = ""
         self._tokens = itertools.count()
         self._stored: dict[str, Stored] = {}
@@ -83,12 +83,9 @@ class Engine:
         for batch in stored.zeros.before(batches):
             for name, rows in stored.rows.of(batch):
                 found.setdefault(name, []).extend(rows)
+        own.refused = stored.rows.refused
         for name in sorted(found, key=[each.name for each in TABLES].index):  # what others refer to comes first
             insert_rows(self.store, name, found[name], token=f"{own.tenant}-{next(self._tokens)}")
-
-    def refused(self, own: Slice) -> list[str]:
-        """Why records of the slice are not in the tables, as far as they were stored."""
-        return self._stored[own.tenant].rows.refused if own.tenant in self._stored else []
 
     def close(self) -> None:
         self._asking.close()

@@ -65,9 +65,15 @@ def session_of(config: pytest.Config) -> Session:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
     if report.failed and TELEMETRY in item.stash and not any(title == TITLE for title, _ in report.sections):
-        text = item.stash[TELEMETRY].draw()
-        report.sections.append((TITLE, text))
+        report.sections.append((TITLE, drawn(item.stash[TELEMETRY])))
     return report
+
+
+def drawn(telemetry: Telemetry) -> str:
+    try:
+        return telemetry.draw()
+    except Exception as error:  # the test's own failure is what is to be told
+        return f"could not be shown: {type(error).__name__}: {error}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

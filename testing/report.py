@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sonde.testing.records import Log, Span
@@ -15,7 +16,7 @@ MOST_TRACES = 10
 def report(own: Slice) -> str:
     """Plain text of bounded size; empty where the test has told nothing."""
     spans, logs = own.spans(), own.logs()
-    lines = [*trace_lines(spans, logs), *loose_lines(spans, logs), *open_lines(own)]
+    lines = [*trace_lines(spans, logs), *loose_lines(spans, logs), *open_lines(own), *refused_lines(own)]
     return bounded(lines, MOST_LINES)
 
 
@@ -42,3 +43,7 @@ def loose_lines(spans: Sequence[Span], logs: Sequence[Log]) -> list[str]:
 def open_lines(own: Slice) -> list[str]:
     names = sorted(own.open_spans.values())
     return [f"not ended yet: {', '.join(names)}"] if names else []
+
+
+def refused_lines(own: Slice) -> list[str]:
+    return [f"not stored, for SQL and PromQL: {count} of {word}" for word, count in Counter(own.refused).items()]

@@ -23,13 +23,16 @@ class Session:
         self._listen = listen
         self._providers = Providers()
         self._numbers = itertools.count(1)
+        self._last = Slice("", self._collect)
+        """Kept until the next begins, for the report of its test."""
         self._engine: Engine | None = None
         self._receiver: Receiver | None = None
 
     @contextmanager
     def slice(self) -> Iterator[Slice]:
         """A slice of its own for what happens within."""
-        own = Slice(f"test-{next(self._numbers)}", self._collect)
+        self._last.clear()
+        own = self._last = Slice(f"test-{next(self._numbers)}", self._collect)
         self._providers.begin(own)
         try:
             yield own
@@ -48,10 +51,6 @@ class Session:
             from sonde.testing.engine import Engine
 
             self._engine = Engine(self._store_url)
-        return self._engine
-
-    @property
-    def engine_if_started(self) -> Engine | None:
         return self._engine
 
     @property

@@ -39,6 +39,8 @@ class Slice:
         self.batches: list[Batch] = []
         self.open_spans: dict[int, str] = {}
         """Names of the spans that have begun and not ended, by span id."""
+        self.refused: list[str] = []
+        """Why records are not in the store's tables, a word each; known once somebody has asked those."""
         self.over = False
         self._collect = collect
         self._ended: list[Any] = []
@@ -47,32 +49,53 @@ class Slice:
         self._logs: list[Log] = []
         self._points: list[Point] = []
         self._read = 0
+        self._cleared = False
         self.changed = threading.Condition(threading.RLock())
         """Told whenever something has come."""
+
+    def clear(self) -> None:
+        """Let go of everything, now and later: traces that began in it may remember it for long."""
+        with self.changed:
+            self.over = self._cleared = True
+            for kept in (
+                self.batches,
+                self.open_spans,
+                self._ended,
+                self._emitted,
+                self._spans,
+                self._logs,
+                self._points,
+            ):
+                kept.clear()
+            self._read = 0
 
     # ---- what comes in ----
 
     def began(self, span_id: int, name: str) -> None:
         with self.changed:
-            self.open_spans[span_id] = name
+            if not self._cleared:
+                self.open_spans[span_id] = name
 
     def ended(self, span_id: int, span: Any) -> None:
         """A ReadableSpan of the SDK."""
         with self.changed:
             self.open_spans.pop(span_id, None)
-            self._ended.append(span)
+            if not self._cleared:
+                self._ended.append(span)
             self.changed.notify_all()
 
     def emitted(self, record: Any) -> None:
         """A ReadableLogRecord of the SDK."""
         with self.changed:
-            self._emitted.append(record)
+            if not self._cleared:
+                self._emitted.append(record)
             self.changed.notify_all()
 
     def received(self, signal: str, message: Any) -> None:
         """A request from outside."""
         with self.changed:
-            self.batches.append(Batch(signal, message, time.time_ns()))
+            if not self._cleared:
+                self.batches.append(Batch(signal, message, time.time_ns()))
             self.changed.notify_all()
 
     # ---- what is asked ----

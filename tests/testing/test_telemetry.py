@@ -202,6 +202,15 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
         return refusal.code
 
 
+def test_what_the_store_refuses_is_named_in_the_report(telemetry: Telemetry) -> None:
+    span = {"traceId": "ab", "spanId": "1234567812345678", "name": "odd", "startTimeUnixNano": "1770000000000000000"}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    assert post(f"{telemetry.endpoint}/v1/traces", body, {"Content-Type": "application/json"}) == 200
+    assert telemetry.span(name="odd").trace_id == "ab"
+    assert telemetry.sql("SELECT name FROM spans") == []
+    assert "not stored, for SQL and PromQL: 1 of invalid_trace_id" in telemetry.draw()
+
+
 # ---- assertions ----
 
 
