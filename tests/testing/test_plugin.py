@@ -190,7 +190,7 @@ def steady(report: str) -> str:
 
 def test_golden_traces_are_written_and_compared(project: pytest.Pytester) -> None:
     project.makepyfile(
-        test_shop="""
+        test_orders="""
         from shop import checkout
 
         def test_golden(telemetry):
@@ -202,7 +202,7 @@ def test_golden_traces_are_written_and_compared(project: pytest.Pytester) -> Non
     missing.assert_outcomes(failed=1)
     missing.stdout.fnmatch_lines(["*there is no golden trace*checkout.txt: write it with pytest --sonde-update-golden"])
     run_inside(project, "--sonde-update-golden").assert_outcomes(passed=1)
-    file = project.path / "golden" / "test_shop" / "checkout.txt"
+    file = project.path / "golden" / "test_orders" / "checkout.txt"
     assert file.read_text().splitlines() == [
         "# A golden trace of sonde.testing. Written by: pytest --sonde-update-golden",
         "",
