@@ -53,9 +53,10 @@ docs: $(VENV)/.server
 	@$(BIN)/python -m sonde.storage.schema_page > docs/schema.md
 
 # mypy sees the rooms under the names they install as.
-.build/sonde:
+.build/sonde: Makefile
 	@mkdir -p $@
 	@for room in $(ROOMS); do ln -sfn ../../$$room $@/$$room; done
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'sonde needs Python 3.11 or later with the venv module (on Debian: apt-get install python3-venv). None was' \
