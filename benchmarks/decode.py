@@ -24,8 +24,9 @@ from sonde.ingest.counts import total
 from sonde.ingest.decode import decode, warm
 from sonde.ingest.decoded import Decoded
 from sonde.ingest.limits import Limits
-from sonde.ingest.scan import REQUESTS, scan
+from sonde.ingest.scan import scan
 from sonde.ingest.segment import Frame, Opened, encode_request, read_segment
+from sonde.ingest.services import REQUESTS
 from sonde.ingest.signals import Signal
 from sonde.ingest.twin import decode_slowly
 from sonde.ingest.twin_metrics import decode_metrics_slowly

@@ -16,13 +16,9 @@ from sonde.ingest import status
 from sonde.ingest.auth import TENANT_HEADER
 from sonde.ingest.door import Door
 from sonde.ingest.errors import RequestRefused
+from sonde.ingest.services import METHODS
 from sonde.ingest.signals import Signal
 
-METHODS = {
-    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": Signal.TRACES,
-    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": Signal.METRICS,
-    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": Signal.LOGS,
-}
 DETAILS = "grpc-status-details-bin"
 """A google.rpc.Status, where every gRPC library looks for it."""
 RETRY_INFO = "google.rpc.retryinfo-bin"

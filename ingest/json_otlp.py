@@ -20,18 +20,11 @@ from typing import Any
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sonde.ingest.errors import Malformed
+from sonde.ingest.services import REQUESTS
 from sonde.ingest.signals import Signal
 from sonde.ingest.status import varint
 
-REQUESTS: dict[Signal, Descriptor] = {
-    Signal.TRACES: ExportTraceServiceRequest.DESCRIPTOR,
-    Signal.METRICS: ExportMetricsServiceRequest.DESCRIPTOR,
-    Signal.LOGS: ExportLogsServiceRequest.DESCRIPTOR,
-}
 HEX_FIELDS = frozenset({"trace_id", "span_id", "parent_span_id"})
 """Fields of type bytes that OTLP/JSON writes in hex; every other one is base64."""
 RECURSIVE = "opentelemetry.proto.common.v1.AnyValue"
@@ -313,7 +306,7 @@ def _compile(descriptor: Descriptor, known: dict[str, _Message]) -> _Message:
 
 def _compile_all() -> dict[Signal, _Message]:
     known: dict[str, _Message] = {}
-    return {signal: _compile(descriptor, known) for signal, descriptor in REQUESTS.items()}
+    return {signal: _compile(request.DESCRIPTOR, known) for signal, request in REQUESTS.items()}
 
 
 _MESSAGES = _compile_all()

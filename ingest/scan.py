@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sonde.ingest import tally as t
 from sonde.ingest.counts import counts_of
 from sonde.ingest.errors import Malformed
@@ -23,6 +20,7 @@ from sonde.ingest.room import check_room, room_of
 from sonde.ingest.scan_logs import scan_logs
 from sonde.ingest.scan_metrics import DEEPEST, scan_metrics
 from sonde.ingest.scan_traces import scan_traces
+from sonde.ingest.services import REQUESTS
 from sonde.ingest.signals import Signal
 from sonde.ingest.wire import failure
 from sonde.storage.columns import I64, U8
@@ -35,11 +33,6 @@ SCANNERS: dict[Signal, tuple[Callable[..., int], int]] = {
     Signal.LOGS: (scan_logs, t.DEEPEST),
 }
 """With the nesting of AnyValue beyond which the C parser gives up."""
-REQUESTS: dict[Signal, Any] = {
-    Signal.TRACES: ExportTraceServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-    Signal.LOGS: ExportLogsServiceRequest,
-}
 NO_VERDICTS = np.zeros(1, np.uint8)
 
 WHAT_TO_DO = {

@@ -8,33 +8,20 @@ is the present test's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sonde.ingest.compression import content_encoding, decompress
 from sonde.ingest.errors import Malformed, NotFound, RequestRefused
 from sonde.ingest.json_otlp import transcode
 from sonde.ingest.limits import Limits
+from sonde.ingest.services import METHODS, REQUESTS
 from sonde.ingest.signals import Signal
 from sonde.ingest.status import codes_of, encode_status, encode_success, message_of, status_of
 from sonde.testing.slices import Slice
 
-REQUESTS: Mapping[Signal, Any] = {
-    Signal.TRACES: ExportTraceServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-    Signal.LOGS: ExportLogsServiceRequest,
-}
-GRPC_METHODS = {
-    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": Signal.TRACES,
-    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": Signal.METRICS,
-    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": Signal.LOGS,
-}
 SLICE_HEADER = "x-sonde-test"
 MAX_BYTES = 64 << 20
 MAX_DEPTH = Limits().max_depth
@@ -166,19 +153,20 @@ def grpc_handlers(receiver: Receiver) -> Any:
     """The handlers of the three methods."""
     import grpc
 
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+
     def export(signal: Signal) -> Any:
         def taken(body: bytes, context: Any) -> bytes:
             name = next((value for key, value in context.invocation_metadata() if key == SLICE_HEADER), "")
             try:
                 receiver.take(signal, name, body)
             except RequestRefused as error:
-                codes = {code.value[0]: code for code in grpc.StatusCode}
                 context.abort(codes[codes_of(error).grpc], message_of(error))
             return encode_success(signal, 0, "", json=False)
 
         return grpc.unary_unary_rpc_method_handler(taken)
 
-    handlers = {method: export(signal) for method, signal in GRPC_METHODS.items()}
+    handlers = {method: export(signal) for method, signal in METHODS.items()}
 
     class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details: Any) -> Any:

@@ -15,7 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from receiving import PATIENCE, REQUESTS, Running, Spooled, connected, running, traces, wait_until
 from sonde.ingest.errors import SpoolFull
-from sonde.ingest.grpc_receiver import DETAILS, METHODS, RETRY_INFO
+from sonde.ingest.grpc_receiver import DETAILS, RETRY_INFO
+from sonde.ingest.services import METHODS
 from sonde.ingest.signals import Signal
 
 METHOD = {signal: method for method, signal in METHODS.items()}
