@@ -10,14 +10,10 @@ import atexit
 import contextlib
 import math
 import os
-import signal as signal_module
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from signal import SIG_DFL, SIGTERM, getsignal
-from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
@@ -27,6 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import TraceFlags
 from sonde.sdk.lane import Bounds, Counts, Lane, Request
+from sonde.sdk.lifecycle import EXPORTER_PRIORITY, on_end_of_child
 from sonde.sdk.otlp.logs import encode_logs
 from sonde.sdk.otlp.metrics import encode_metrics, points_in
 from sonde.sdk.otlp.spans import encode_spans
@@ -200,28 +197,7 @@ class Exporter:
         for lane in self._lanes.values():
             lane.begin()
         self._begin()
-        for name in ("multiprocessing.util", "billiard.util"):
-            # Their children leave by os._exit, which runs nothing of atexit. Finalizers they do run, but only those made after
-            # the child has begun, hence in two steps.
-            if name in sys.modules:
-                sys.modules[name].register_after_fork(self, finalize_with(sys.modules[name]))
-
-    def flush_on_sigterm(self) -> None:
-        """Has SIGTERM send what is left before it ends the process, where nobody else handles it. In the main thread only."""
-        if threading.current_thread() is threading.main_thread() and getsignal(SIGTERM) is SIG_DFL:
-            signal_module.signal(SIGTERM, self._on_sigterm)
-
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self.shutdown(EXIT_SECONDS)
-        signal_module.signal(number, SIG_DFL)
-        os.kill(os.getpid(), number)
-
-
-def finalize_with(util: Any) -> Callable[[Exporter], None]:
-    def finalize(exporter: Exporter) -> None:
-        util.Finalize(None, exporter.shutdown, exitpriority=1000)
-
-    return finalize
+        on_end_of_child(self.shutdown, EXPORTER_PRIORITY)
 
 
 FLAGS: Final = 3

@@ -24,8 +24,8 @@ log = logging.getLogger("sonde.sdk")
 
 FORK_WAITS_SECONDS = 1.0
 """The longest that a fork waits for metrics that are being collected just then."""
-BEFORE_THE_EXPORTER = 2000
-"""Of a multiprocessing finalizer: the higher, the earlier. The last metrics are to be collected before the exporter ends."""
+EXPORTER_PRIORITY, BEFORE_THE_EXPORTER = 1000, 2000
+"""Of multiprocessing finalizers: the higher, the earlier. The last metrics are to be collected before the exporter ends."""
 
 
 class MetricsThroughForks:
@@ -63,21 +63,22 @@ def on_end(end: Callable[[], object]) -> None:
     """Calls `end` when this process ends, or one that it is forked to."""
     atexit.register(end)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: on_end_of_child(end))
+        os.register_at_fork(after_in_child=lambda: on_end_of_child(end, BEFORE_THE_EXPORTER))
     end_on_sigterm(end)
 
 
-def on_end_of_child(end: Callable[[], object]) -> None:
-    """Children of multiprocessing's run finalizers, of those only what was registered once the child has begun."""
+def on_end_of_child(end: Callable[[], object], priority: int) -> None:
+    """Calls `end` when this child of multiprocessing's ends; to be called right after the fork. Such children leave by os._exit,
+    which runs nothing of atexit. Finalizers they do run, but only those made after the child has begun, hence in two steps."""
     for name in ("multiprocessing.util", "billiard.util"):
         if name in sys.modules:
             util = sys.modules[name]
-            util.register_after_fork(on_end_of_child, finalizing(util, end))
+            util.register_after_fork(on_end_of_child, finalizing(util, end, priority))
 
 
-def finalizing(util: Any, end: Callable[[], object]) -> Callable[[object], None]:
+def finalizing(util: Any, end: Callable[[], object], priority: int) -> Callable[[object], None]:
     def finalize(_: object) -> None:
-        util.Finalize(None, end, exitpriority=BEFORE_THE_EXPORTER)
+        util.Finalize(None, end, exitpriority=priority)
 
     return finalize
 

@@ -215,6 +215,7 @@ PROGRAM = """
     from opentelemetry.sdk.trace import TracerProvider
     from sonde.sdk.exporting import Exporter
     from sonde.sdk.lane import Bounds
+    from sonde.sdk.lifecycle import end_on_sigterm
     from sonde.sdk.sending import Destination, Signal, sender
 
     to = Destination(sys.argv[1] + "/v1/traces", Signal.TRACES)
@@ -246,7 +247,7 @@ def test_the_end_of_a_program_sends_what_is_left(tmp_path: Path) -> None:
 
 def test_sigterm_sends_what_is_left_and_ends_the_process(tmp_path: Path) -> None:
     program = """
-        exporter.flush_on_sigterm()
+        end_on_sigterm(exporter.shutdown)
         make("a")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -258,7 +259,7 @@ def test_sigterm_sends_what_is_left_and_ends_the_process(tmp_path: Path) -> None
 def test_a_handler_of_the_apps_own_is_left_alone(tmp_path: Path) -> None:
     program = """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-        exporter.flush_on_sigterm()
+        end_on_sigterm(exporter.shutdown)
         make("a")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
