@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from sonde.cli.errors import CommandError, UsageError
 from sonde.cli.parser import PROGRAM
+from sonde.sdk.launched import STARTED_BY
 
 DESCRIPTION = """\
 Starts a Python program with traces, metrics and logs switched on; the program stays as it is. Libraries that it
@@ -103,7 +104,7 @@ def environment(args: argparse.Namespace, environ: Mapping[str, str]) -> dict[st
     found |= {variable: "none" for signal, variable in NO.items() if getattr(args, f"no_{signal}")}
     inherited = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(STARTUP)]
     found["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *inherited])
-    found["SONDE_SDK_RUN_PID"] = str(os.getpid())
+    found[STARTED_BY] = str(os.getpid())
     return found
 
 

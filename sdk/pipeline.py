@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from sonde.sdk.exporting import Exporter
 from sonde.sdk.lane import Bounds
 from sonde.sdk.sending import Destination, Send, Signal, sender
-from sonde.sdk.settings import Queue, Settings
+from sonde.sdk.settings import SIGNALS, Queue, Settings
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,7 @@ def destination(settings: Settings, signal: str) -> Destination:
 
 def build(settings: Settings) -> Pipeline:
     """SdkError where a destination can't be one."""
-    wanted = {
-        name: destination(settings, name)
-        for name in ("traces", "metrics", "logs")
-        if "otlp" in settings.exporters(name)
-    }
+    wanted = {name: destination(settings, name) for name in SIGNALS if "otlp" in settings.exporters(name)}
     if settings.exporter == "opentelemetry":
         from sonde.sdk import official
 

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 LARGEST_FILE = 256 * 1024
 
@@ -56,6 +57,7 @@ def here() -> Surroundings:
         folder = "/"
     return Surroundings(
         environ=os.environ,
+        read=cache(read_text),  # several detectors ask for the same files
         command=sys.orig_argv,
         folder=folder,
         executable=sys.executable or "",

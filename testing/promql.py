@@ -12,10 +12,9 @@ from sonde.query.promql.parser import parse
 from sonde.query.promql.values import Samples, Scalar, Text, Value, Vector
 from sonde.query.reader import Gate, Reader
 from sonde.testing.engine import Engine
+from sonde.testing.records import MILLISECOND
 from sonde.testing.series import Answer, Series
 from sonde.testing.slices import Slice
-
-MILLISECOND = 1_000_000
 
 
 def ask(engine: Engine, own: Slice, query: str, at_ms: int | None) -> Answer:

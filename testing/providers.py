@@ -24,11 +24,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
+from sonde.testing.records import MILLISECOND
 from sonde.testing.slices import Slice
 
 UNNAMED_SERVICE = "app"
 TRACES_REMEMBERED = 100_000
-MILLISECOND = 1_000_000
 
 
 class Collector(SpanProcessor, LogRecordProcessor):

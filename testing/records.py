@@ -16,6 +16,8 @@ ERROR_SEVERITY = 17
 """SeverityNumber from which on a log record tells of an error."""
 POINT_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 NANO = 1_000_000_000
+MILLISECOND = 1_000_000
+"""Nanoseconds in a second, and in a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sonde.testing.records import MILLISECOND
 from sonde.testing.slices import METRICS, Batch
 
 CUMULATIVE = 2
-MILLISECOND = 1_000_000
 
 
 @dataclass
