@@ -55,7 +55,7 @@ def destinations(settings: Settings, answers: Mapping[str, str]) -> Iterator[str
 
 
 def wrapped(found: Sequence[Library]) -> Iterator[str]:
-    shown_first = [State.WRAPPED, State.WAITING, State.CONFLICT, State.FAILED, State.DISABLED]
+    shown_first = [State.WRAPPED, State.BY_ITSELF, State.WAITING, State.CONFLICT, State.FAILED, State.DISABLED]
     for library in sorted(found, key=lambda one: shown_first.index(one.state) if one.state in shown_first else 9):
         if library.state is State.ABSENT:
             continue

@@ -18,7 +18,6 @@ from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as OPENTELEMETRY_VERSION
@@ -27,6 +26,7 @@ from sonde.sdk.errors import SdkError
 from sonde.sdk.lane import Counts
 from sonde.sdk.libraries import Library, State
 from sonde.sdk.lifecycle import MetricsThroughForks, on_end
+from sonde.sdk.meter import MeterProvider
 from sonde.sdk.pipeline import Pipeline, build
 from sonde.sdk.sending import Signal
 from sonde.sdk.settings import SIGNALS, Settings, read_settings
@@ -38,9 +38,6 @@ log = logging.getLogger("sonde.sdk")
 
 DISTRIBUTION = "sonde"
 FLUSH_SECONDS = 5.0
-CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN"
-STABLE_CONVENTIONS = "http,database"
-"""Instrumentations use the names of before, such as http.method, unless they are asked for those of today."""
 
 
 @dataclass
@@ -154,7 +151,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     provide_traces(started)
     provide_metrics(started)
     provide_logs(started)
-    os.environ.setdefault(CONVENTIONS, STABLE_CONVENTIONS)
+    os.environ.setdefault(libraries.CONVENTIONS, libraries.STABLE_CONVENTIONS)
     if not {"*", "threading"} & set(settings.disabled_instrumentations):
         carry_context()
     started.libraries = libraries.installed(settings.disabled_instrumentations)
@@ -263,7 +260,7 @@ def one_line(started: Instrumented) -> str:
     if started.settings.disabled:
         return started.notes[0]
     name, version = (started.resource.attributes.get(key, "") for key in ("service.name", "service.version"))
-    hoped_for = [one for one in started.libraries if one.state in (State.WAITING, State.WRAPPED)]
+    hoped_for = [one for one in started.libraries if one.state in (State.WAITING, State.WRAPPED, State.BY_ITSELF)]
     wrapped = [library.name for library in hoped_for if libraries.can_be_imported(library)]
     could_be = len(libraries.missing())
     parts = [

@@ -6,7 +6,9 @@ library; one that fails, or that does not fit the library's version, is counted 
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,6 +83,20 @@ ADDS_NOTHING = frozenset({"opentelemetry-instrumentation-asgi", "opentelemetry-i
 NOT_A_SIGN_OF = {("pydantic", "opentelemetry-instrumentation-tortoiseorm")}
 
 
+TELLS_BY_ITSELF = {"fastapi": "telemetry"}
+"""Libraries that tell of themselves through OpenTelemetry's API where they have this submodule: more than their instrumentation
+does, at less cost, by the stable names. They do so once there is a provider."""
+KNOWN_TO_INSTRUMENTATIONS = (
+    "OTEL_PYTHON_EXCLUDED_URLS",
+    "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
+)
+"""Variables that those libraries do not know. Where one is set, they are wrapped as any other."""
+CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN"
+STABLE_CONVENTIONS = "http,database"
+"""Instrumentations use the names of before, such as http.method, unless they are asked for those of today."""
+
 TOOL = "wrapt"
 """What instrumentations wrap with. It imports libraries that are wrapped itself: those wait until it is there."""
 
@@ -88,6 +104,7 @@ TOOL = "wrapt"
 class State(Enum):
     WAITING = "when imported"
     WRAPPED = "wrapped"
+    BY_ITSELF = "tells by itself"
     ABSENT = "not installed"
     CONFLICT = "does not fit"
     FAILED = "failed"
@@ -133,6 +150,8 @@ def wrap(libraries: Iterable[Library]) -> None:
     """Has each wrapped when the program imports it, or now where it has."""
     when_imported(TOOL, lambda _: None)
     for library in libraries:
+        if library.state is State.DISABLED and library.name == "fastapi":
+            when_imported("fastapi", keep_quiet)
         if library.state is not State.WAITING:
             continue
         if library.module is None:
@@ -172,7 +191,9 @@ def wrap_now(library: Library) -> None:
         when_imported(TOOL, calling(library))
         return
     try:
-        if check(library):
+        if tells_by_itself(library.name):
+            library.state = State.BY_ITSELF
+        elif check(library):
             library.entry_point.load()().instrument(skip_dep_check=True)
             library.state = State.WRAPPED
             log.debug("%s is wrapped", library.name)
@@ -181,6 +202,37 @@ def wrap_now(library: Library) -> None:
     except Exception as error:
         library.state, library.reason = State.FAILED, f"{type(error).__name__}: {error}"
         log.warning("%s is not wrapped: its instrumentation fails", library.name, exc_info=True)
+
+
+def tells_by_itself(name: str) -> bool:
+    """Whether library `name` does, and nothing is set that only its instrumentation knows."""
+    if any(os.environ.get(variable) for variable in KNOWN_TO_INSTRUMENTATIONS):
+        return False
+    return "http" in os.environ.get(CONVENTIONS, STABLE_CONVENTIONS).split(",") and can_tell_by_itself(name)
+
+
+def can_tell_by_itself(name: str) -> bool:
+    """Without loading it."""
+    try:
+        spec = find_spec(name) if name in TELLS_BY_ITSELF else None
+    except (ImportError, ValueError):
+        return False
+    places = (spec.submodule_search_locations if spec is not None else None) or ()
+    return any(os.path.isdir(os.path.join(place, TELLS_BY_ITSELF[name])) for place in places)
+
+
+def keep_quiet(fastapi: Any) -> None:
+    """Has FastAPI tell nothing by itself, but for applications that say what they want told."""
+    if not can_tell_by_itself("fastapi"):
+        return
+    make = fastapi.FastAPI.__init__
+
+    @functools.wraps(make)
+    def make_quiet(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("telemetry", {"tracing": False, "metrics": False, "logs": False})
+        make(self, *args, **kwargs)
+
+    fastapi.FastAPI.__init__ = make_quiet
 
 
 def check(library: Library, *, quiet: bool = False) -> bool:
@@ -213,7 +265,7 @@ def missing() -> list[Missing]:
         name, package = (leading_name(item[key]) for key in ("library", "instrumentation"))
         if package in ADDS_NOTHING or (name, package) in NOT_A_SIGN_OF or package in found:
             continue
-        if is_installed(name) and not is_installed(package):
+        if is_installed(name) and not is_installed(package) and not tells_by_itself(name):
             found[package] = Missing(name, item["instrumentation"].replace(" ", ""))
     return sorted(found.values(), key=lambda one: one.library)
 

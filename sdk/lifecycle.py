@@ -17,8 +17,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from sonde.sdk.meter import MeterProvider
 
 log = logging.getLogger("sonde.sdk")
 
@@ -55,6 +55,7 @@ class MetricsThroughForks:
                 storage._instrument_view_instrument_matches.clear()
                 if isinstance(reader, PeriodicExportingMetricReader):
                     reader._export_lock = threading.Lock()
+            self._provider.forget()
         except AttributeError:
             log.warning("metrics of this forked process go on from those of its parent", exc_info=True)
 

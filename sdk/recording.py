@@ -182,9 +182,11 @@ class Span(sdk_trace.Span):
             and type(key) is str
             and key
             and self._end_time is None
-            and key not in attributes
             and len(attributes) < self._most_attributes
         ):
+            if key in attributes:
+                # What is set again moves to the end, as in the SDK, which drops the first when there are too many.
+                attributes.pop(key, None)
             attributes[key] = value
         else:
             self._change_attributes(lambda bounded: bounded.__setitem__(key, value))
@@ -196,8 +198,10 @@ class Span(sdk_trace.Span):
             and self._end_time is None
             and len(kept) + len(attributes) <= self._most_attributes
             and all_plain(attributes, self._plain)
-            and kept.keys().isdisjoint(attributes)
         ):
+            if not kept.keys().isdisjoint(attributes):
+                for key in attributes:
+                    kept.pop(key, None)
             kept.update(attributes)
         else:
             self._change_attributes(lambda bounded: bounded._set_items(attributes))

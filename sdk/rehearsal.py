@@ -41,7 +41,9 @@ def interpreted(command: Sequence[str]) -> Sequence[str]:
 
 def look_at(library: Library) -> None:
     """Says of a library whether it is there and fits, without loading it."""
-    if (
+    if library.state is State.WAITING and libraries.tells_by_itself(library.name):
+        library.state = State.BY_ITSELF
+    elif (
         library.state is State.WAITING
         and libraries.check(library, quiet=True)
         and not libraries.can_be_imported(library)

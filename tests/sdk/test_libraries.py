@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
+import textwrap
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -109,3 +111,66 @@ def test_a_library_is_missing_where_it_is_there_and_what_wraps_it_is_not(monkeyp
 )
 def test_the_name_of_a_requirement(requirement: str, name: str) -> None:
     assert leading_name(requirement) == name
+
+
+def test_fastapi_tells_by_itself_where_its_version_can(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import fastapi
+
+    one = library("fastapi", "Failing")
+    wrap([one])
+    assert fastapi
+    assert one.state is State.BY_ITSELF
+    (tmp_path / "fastapi").mkdir()
+    (tmp_path / "fastapi" / "__init__.py").touch()
+    monkeypatch.delitem(sys.modules, "fastapi")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not libraries.tells_by_itself("fastapi"), "one of before"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "health"),
+        ("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "accept"),
+        ("OTEL_SEMCONV_STABILITY_OPT_IN", "database"),
+    ],
+)
+def test_fastapi_is_wrapped_where_something_is_set_that_only_its_instrumentation_knows(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert libraries.tells_by_itself("fastapi")
+    monkeypatch.setenv(variable, value)
+    assert not libraries.tells_by_itself("fastapi")
+
+
+def test_fastapi_that_is_left_alone_tells_nothing_by_itself() -> None:
+    program = """
+        import asyncio, sys
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        from sonde.sdk import libraries
+
+        kept = InMemorySpanExporter()
+        trace.set_tracer_provider(TracerProvider())
+        trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(kept))
+        libraries.wrap(libraries.installed(sys.argv[1:]))
+        import fastapi
+        from starlette.testclient import TestClient
+
+        app = fastapi.FastAPI()
+        app.get("/price")(lambda: 1)
+        assert TestClient(app).get("/price").json() == 1
+        print(len(kept.get_finished_spans()))
+    """
+    spans = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(program), *left], capture_output=True, check=True
+            ).stdout
+        )
+        for left in (["fastapi"], ["flask"])
+    ]
+    assert spans[0] == 0
+    assert spans[1] > 0
