@@ -21,17 +21,17 @@ import contextlib
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from benchmarks.receiver import receiving, told
 
 ATTRIBUTES: tuple[tuple[str, Callable[[int], Any]], ...] = (
     ("http.request.method", lambda number: "GET"),
@@ -45,6 +45,7 @@ ATTRIBUTES: tuple[tuple[str, Callable[[int], Any]], ...] = (
     ("user.id", lambda number: number),
     ("price", lambda number: number * 0.25),
 )
+ROOT = Path(__file__).parent.parent
 BURST = 500
 """Below every library's batch and queue."""
 WARM_UP, SPANS, HELD = 2_000, 10_000, 1_000
@@ -215,94 +216,6 @@ def resident_mib() -> float:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-# In a further process: the receiver.
-
-
-def receive(port: int) -> None:
-    """Answers what an OTLP receiver and a Datadog agent would; GET /spans tells and forgets what came."""
-    import gzip
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    bodies: list[tuple[str, bytes]] = []
-
-    def spans(path: str, body: bytes) -> int:
-        if path != "/v1/traces":
-            return 0
-        request = ExportTraceServiceRequest.FromString(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
-        return sum(len(scope.spans) for each in request.resource_spans for scope in each.scope_spans)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def answer(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            found = b""
-            while size := int(self.rfile.readline(), 16):
-                found += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return found
-
-        def do_POST(self) -> None:
-            bodies.append((self.path, self.body()))
-            otlp = self.path == "/v1/traces"
-            self.answer(b"" if otlp else b"{}", "application/x-protobuf" if otlp else "application/json")
-
-        do_PUT = do_POST
-
-        def do_GET(self) -> None:
-            if self.path != "/spans":
-                return self.answer(b'{"endpoints": ["/v0.4/traces"]}', "application/json")
-            told = {"spans": sum(spans(*each) for each in bodies), "bytes": sum(len(body) for _, body in bodies)}
-            bodies.clear()
-            return self.answer(json.dumps(told).encode(), "application/json")
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """What is printed is the report."""
-
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-
-
-@contextlib.contextmanager
-def receiving() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([sys.executable, __file__, "--receive", str(port)])
-    try:
-        while not answers(url):
-            if process.poll() is not None:
-                raise SystemExit("the receiver did not start")
-            time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(url: str) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(told(url))
-    return False
-
-
-def told(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/spans", timeout=60) as answer:
-        return dict(json.load(answer))
-
-
 # In the process that was started: whose turn it is, and the report.
 
 
@@ -311,8 +224,8 @@ class Run(NamedTuple):
     """The interpreter of each library that could be installed."""
 
     def one(self, name: str, *arguments: str) -> dict[str, float]:
-        command = [self.pythons[name], __file__, "--one", name, *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [self.pythons[name], "-m", "benchmarks.sdk_span", "--one", name, *arguments]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if result.returncode:
             raise SystemExit(f"{name} failed:\n{result.stderr[-2000:]}")
         return dict(json.loads(result.stdout.splitlines()[-1]))
@@ -389,12 +302,9 @@ def main() -> None:
     )
     for internal in ("--one", "--url"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
-    for internal in ("--receive", "--attributes"):
-        parser.add_argument(internal, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--attributes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.receive:
-        return receive(options.receive)
     if options.one:
         return print(json.dumps(one(options)))
     if options.away:

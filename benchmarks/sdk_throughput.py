@@ -2,9 +2,10 @@
 
     make bench BENCH=sdk_throughput ARGS="--rounds 5 --distro FOLDER --ddtrace FOLDER"
 
-One worker, one connection that asks again and again; telemetry goes to a sonde of its own. The ways take turns, figures are
-medians, ratios are to the bare application. `--distro` and `--ddtrace` are folders that `pip install --target` has put
-opentelemetry-distro and ddtrace into; without them those ways are left out.
+One worker, one connection that asks again and again; telemetry goes to a receiver that takes everything and does nothing with it,
+and some must have come. The ways take turns, figures are medians, ratios are to the bare application; CPU time is of the
+server's processes. `--distro` and `--ddtrace` are folders that `pip install --target` has put opentelemetry-distro and ddtrace
+into; without them those ways are left out.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.serving import free_address, serving
+from benchmarks.receiver import receiving, told
+from benchmarks.serving import free_address
 
 APPS = {
     "flask": """
@@ -85,7 +86,9 @@ def ways(distro: str | None, ddtrace: str | None, url: str) -> dict[str, tuple[l
             to
             | {
                 "PYTHONPATH": ddtrace,
+                "DD_TRACE_AGENT_URL": url,
                 "DD_TRACE_OTEL_ENABLED": "false",
+                "DD_REMOTE_CONFIGURATION_ENABLED": "false",
                 "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
             },
         )
@@ -93,11 +96,15 @@ def ways(distro: str | None, ddtrace: str | None, url: str) -> dict[str, tuple[l
 
 
 @contextlib.contextmanager
-def running(words: list[str], more: dict[str, str], folder: str, port: int) -> Iterator[http.client.HTTPConnection]:
+def running(
+    words: list[str], more: dict[str, str], folder: str, port: int
+) -> Iterator[tuple[int, http.client.HTTPConnection]]:
+    """The session of its processes, and a connection to it."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SONDE_", "DD_"))}
     environ |= {"PATH": f"{BIN}{os.pathsep}{environ['PATH']}"} | more
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    process = subprocess.Popen(words, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(words, cwd=folder, env=environ, stdout=quiet, stderr=quiet, start_new_session=True)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         deadline = time.monotonic() + 60
@@ -105,7 +112,7 @@ def running(words: list[str], more: dict[str, str], folder: str, port: int) -> I
             assert process.poll() is None, f"{words} ended"
             assert time.monotonic() < deadline, f"{words} does not answer"
             time.sleep(0.05)
-        yield connection
+        yield process.pid, connection
     finally:
         connection.close()
         process.terminate()
@@ -129,25 +136,34 @@ def ask(connection: http.client.HTTPConnection) -> None:
     assert (response.status, json.loads(body)) == (200, {"thing": "nail"})
 
 
-def requests_a_second(connection: http.client.HTTPConnection, seconds: float) -> float:
+def cpu_seconds(session: int) -> float:
+    """Of all processes of a session that are alive."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def served(session: int, connection: http.client.HTTPConnection, seconds: float) -> tuple[float, float]:
+    """Requests a second, and CPU microseconds of the server's a request."""
     for _ in range(WARM_UP):
         ask(connection)
-    began, count = time.perf_counter(), 0
+    cpu, began, count = cpu_seconds(session), time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         ask(connection)
         count += 1
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began), 1e6 * (cpu_seconds(session) - cpu) / count
 
 
-def arrived(query: str, service: str) -> bool:
-    """Whether the server has spans of it; they come a moment after the program's end."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"http://{query}/api/spans?service={service}&limit=1", timeout=30) as answer:
-            if json.load(answer)["spans"]:
-                return True
-        time.sleep(0.2)
-    return False
+def medians(of: dict[str, list[tuple[float, float]]], which: int) -> dict[str, float]:
+    return {name: statistics.median(each[which] for each in rounds) for name, rounds in of.items()}
+
+
+def to_bare(of: dict[str, float]) -> dict[str, float]:
+    return {name: round(each / of["bare"], 3) for name, each in of.items()}
 
 
 def main() -> None:
@@ -157,27 +173,29 @@ def main() -> None:
     parser.add_argument("--distro")
     parser.add_argument("--ddtrace")
     args = parser.parse_args()
-    rates: dict[str, dict[str, list[float]]] = {app: {} for app in APPS}
-    with tempfile.TemporaryDirectory(prefix="sonde-apps-") as folder, serving({}) as server:
+    rounds: dict[str, dict[str, list[tuple[float, float]]]] = {app: {} for app in APPS}
+    came: dict[str, dict[str, dict[str, int]]] = {app: {} for app in APPS}
+    with tempfile.TemporaryDirectory(prefix="sonde-apps-") as folder, receiving() as url:
         for app, source in APPS.items():
             Path(folder, f"{app}_app.py").write_text(source)
-        tools = ways(args.distro, args.ddtrace, f"http://{server.http}")
+        tools = ways(args.distro, args.ddtrace, url)
         for _ in range(args.rounds):
             for app in APPS:
                 for name, (before, more) in tools.items():
                     port = int(free_address().rpartition(":")[2])
                     more = more | {"OTEL_SERVICE_NAME": name.replace(" ", "-")}
-                    with running([*before, *command(app, port)], more, folder, port) as connection:
-                        rates[app].setdefault(name, []).append(requests_a_second(connection, args.seconds))
-        for name in tools.keys() - {"bare", "ddtrace-run"}:
-            assert arrived(server.query, name.replace(" ", "-")), f"{name} traced nothing"
-    medians = {app: {name: statistics.median(each) for name, each in of.items()} for app, of in rates.items()}
+                    with running([*before, *command(app, port)], more, folder, port) as (session, connection):
+                        rounds[app].setdefault(name, []).append(served(session, connection, args.seconds))
+                    came[app][name] = told(url)
+                    assert bool(came[app][name]["bytes"]) == (name != "bare"), f"{name}: {came[app][name]} came"
+    rates, cpu = ({app: medians(of, which) for app, of in rounds.items()} for which in (0, 1))
     report = {
         "benchmark": "sdk_throughput",
-        "requests_a_second": {app: {name: round(rate) for name, rate in of.items()} for app, of in medians.items()},
-        "of_bare": {
-            app: {name: round(rate / of["bare"], 3) for name, rate in of.items()} for app, of in medians.items()
-        },
+        "requests_a_second": {app: {name: round(each) for name, each in of.items()} for app, of in rates.items()},
+        "of_bare": {app: to_bare(of) for app, of in rates.items()},
+        "cpu_us_a_request": {app: {name: round(each) for name, each in of.items()} for app, of in cpu.items()},
+        "cpu_of_bare": {app: to_bare(of) for app, of in cpu.items()},
+        "came_in_the_last_round": came,
         "python": sys.version.split()[0],
         "cpus": os.cpu_count(),
     }
