@@ -80,6 +80,7 @@ class Instrumented:
         if self._ended_in == os.getpid():
             return
         self._ended_in = os.getpid()
+        libraries.wrap_no_more()
         deadline = time.monotonic() + self.settings.exit_seconds
         if self.meter_provider is not None:
             self.meter_provider.shutdown(timeout_millis=1000 * self.settings.exit_seconds)

@@ -101,6 +101,9 @@ TOOL = "wrapt"
 """What instrumentations wrap with. It imports libraries that are wrapped itself: those wait until it is there."""
 
 
+_is_over = False
+
+
 class State(Enum):
     WAITING = "when imported"
     WRAPPED = "wrapped"
@@ -183,9 +186,15 @@ def after_setup(library: Library) -> Callable[[ModuleType], None]:
     return wrap_setup
 
 
+def wrap_no_more() -> None:
+    """What is imported after the end, as by what sends the last telemetry, would be told to nobody."""
+    global _is_over
+    _is_over = True
+
+
 def wrap_now(library: Library) -> None:
     """Loads the instrumentation and lets it wrap. Nothing that goes wrong with it reaches the program."""
-    if library.state is not State.WAITING:
+    if library.state is not State.WAITING or _is_over:
         return
     if is_being_imported(TOOL):
         when_imported(TOOL, calling(library))
