@@ -21,7 +21,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as OPENTELEMETRY_VERSION
-from sonde.sdk import libraries, resource
+from sonde.sdk import libraries, logs, resource
 from sonde.sdk.errors import SdkError
 from sonde.sdk.lane import Counts
 from sonde.sdk.libraries import Library, State
@@ -242,18 +242,7 @@ def provide_logs(started: Instrumented) -> None:
         provider.add_log_record_processor(processor)
     _logs.set_logger_provider(provider)
     started.logger_provider = provider
-    bridge_logs(provider, started.settings.log_level)
-
-
-def bridge_logs(provider: LoggerProvider, level: str) -> None:
-    import warnings
-
-    from opentelemetry.sdk._logs import LoggingHandler
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        handler = LoggingHandler(logging.getLevelName(level.upper()), provider)
-    logging.getLogger().addHandler(handler)
+    logs.bridge(provider, started.settings.log_level)
 
 
 def one_line(started: Instrumented) -> str:

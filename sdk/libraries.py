@@ -25,7 +25,7 @@ log = logging.getLogger("sonde.sdk")
 
 GROUP = "opentelemetry_instrumentor"
 LEFT_TO_SONDE = frozenset({"logging", "threading"})
-"""What the SDK does by itself: `sonde.sdk.instrument` bridges log records, `sonde.sdk.threads` carries the context into threads."""
+"""What the SDK does by itself: `sonde.sdk.logs` tells log records, `sonde.sdk.threads` carries the context into threads."""
 MODULES = {
     "aio-pika": "aio_pika",
     "aiohttp-client": "aiohttp",
