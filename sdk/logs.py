@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from time import time_ns
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
@@ -120,10 +121,6 @@ class Bridge:
         """A record of `logging`, with its text and level as they were before its handlers ran."""
         try:
             fields = fields_of(record)
-            found = rendered_by_structlog(record)
-            if found is not None:
-                text = found.body
-                fields |= found.attributes
             event_name = fields.pop(EVENT_NAME, None)
             attributes = {
                 FILE: record.pathname,
@@ -134,8 +131,12 @@ class Bridge:
                 **of_exception(record),
                 **bounded(fields),
             }
+            name = record.name
+            found = rendered_by_structlog(record)
+            if found is not None:
+                name, text = found.name or name, text if found.body is None else found.body
+                attributes |= found.attributes | found.place
             created = int(record.created * 1e9)
-            name = found.name if found is not None and found.name else record.name
             event = None if event_name is None else str(event_name)
         except Exception as error:
             self.could_not(error)
@@ -185,13 +186,17 @@ def of_exception(record: logging.LogRecord) -> dict[str, Any]:
     return found
 
 
+@dataclass(slots=True)
 class Rendered:
-    """What structlog has handed to `logging`: `message` is the record's, as it is, and the rest what it was made of."""
+    """What structlog has handed to `logging`, and what it was made of."""
 
-    __slots__ = ("attributes", "body", "message", "name")
-
-    def __init__(self, message: object, name: str, body: str, attributes: dict[str, Any]) -> None:
-        self.message, self.name, self.body, self.attributes = message, name, body, attributes
+    message: object
+    """The record's, as it is."""
+    name: str
+    body: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    place: dict[str, Any] = field(default_factory=dict)
+    """Of the program's code, where `logging` would have found structlog's."""
 
 
 rendered: ContextVar[Rendered | None] = ContextVar("sonde_rendered", default=None)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from time import time, time_ns
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from sonde.sdk import logs
@@ -108,28 +108,45 @@ class Last:
 
 
 def hand_to_logging(logger: Any, level: int, fields: dict[str, Any], result: Any) -> None:
-    """The record is told when it comes to its handlers, if it does. Where the fields become `extra` ones nothing is to be done."""
-    if isinstance(result, (str, bytes)):
-        message: object = result
-    elif isinstance(result, tuple) and result and result[0] and isinstance(result[0][0], Mapping):
-        message = result[0][0]
-    else:
+    """What is known of the record that comes of this. It is told when it is handed to its handlers, if it is."""
+    message, is_rendered = message_in(result)
+    if not fields or message is None or not logger.isEnabledFor(level):
         return
-    if fields and logger.isEnabledFor(level):
-        rendered.set(Rendered(message, name_in(fields), body_of(fields, result), attributes_of(fields, level)))
+    found = Rendered(message, name_in(fields))
+    if is_rendered:  # else the fields are `extra` ones
+        found.body, found.attributes = body_of(fields, result), attributes_of(fields, level)
+    if type(logger).findCaller is logging.Logger.findCaller:  # one of structlog's own looks further
+        found.place = place_of(caller()[0])
+    rendered.set(found)
+
+
+def message_in(result: Any) -> tuple[object, bool]:
+    """What becomes the message of a record, and whether that holds the fields too."""
+    if isinstance(result, (str, bytes)):
+        return result, True
+    if isinstance(result, tuple) and result and result[0]:
+        return result[0][0], isinstance(result[0][0], Mapping)
+    return (result.get("msg"), False) if isinstance(result, Mapping) else (None, False)
 
 
 def tell(bridge: Bridge, level: int, fields: dict[str, Any], result: Any) -> None:
     """An event that structlog writes by itself."""
-    from structlog._frames import _find_first_app_frame_and_name
-
-    frame, module = _find_first_app_frame_and_name([__name__])
+    frame, module = caller()
     name = name_in(fields) or module
     if bridge.tells(name, level):
-        code = frame.f_code
-        place = {FILE: code.co_filename, LINE: frame.f_lineno, FUNCTION: code.co_name}
-        attributes = place | of_thread() | attributes_of(fields, level)
+        attributes = place_of(frame) | of_thread() | attributes_of(fields, level)
         bridge.tell(name, level, logging.getLevelName(level), body_of(fields, result), attributes, time_ns())
+
+
+def caller() -> tuple[FrameType, str]:
+    """The program's frame, and its module."""
+    from structlog._frames import _find_first_app_frame_and_name
+
+    return _find_first_app_frame_and_name([__name__])
+
+
+def place_of(frame: FrameType) -> dict[str, Any]:
+    return {FILE: frame.f_code.co_filename, LINE: frame.f_lineno, FUNCTION: frame.f_code.co_name}
 
 
 def of_thread() -> dict[str, Any]:
