@@ -160,6 +160,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
+    record_exceptions(started)
     return started
 
 
@@ -243,6 +244,14 @@ def provide_logs(started: Instrumented) -> None:
     _logs.set_logger_provider(provider)
     started.logger_provider = provider
     logs.bridge(provider, started.settings.log_level)
+
+
+def record_exceptions(started: Instrumented) -> None:
+    """Those that nobody handles. After `on_end`, for exit goes backwards: what has ended the program is told before all is sent."""
+    if started.settings.exceptions and started.pipeline.logs:
+        from sonde.sdk.exceptions import record_unhandled
+
+        record_unhandled(started.settings.log_level, source=started.settings.source_lines)
 
 
 def one_line(started: Instrumented) -> str:

@@ -199,6 +199,8 @@ class Rendered:
     """Of the program's code, where `logging` would have found structlog's."""
 
 
+told: ContextVar[BaseException | None] = ContextVar("sonde_told", default=None)
+"""An exception that `sonde.sdk.exceptions` has told, while asyncio logs it."""
 rendered: ContextVar[Rendered | None] = ContextVar("sonde_rendered", default=None)
 forwarded: ContextVar[str | None] = ContextVar("sonde_forwarded", default=None)
 """The message that a sink of loguru's is writing just now."""
@@ -210,6 +212,11 @@ def rendered_by_structlog(record: logging.LogRecord) -> Rendered | None:
         return None
     rendered.set(None)
     return found
+
+
+def is_told(record: logging.LogRecord) -> bool:
+    error = told.get()
+    return error is not None and isinstance(record.exc_info, tuple) and record.exc_info[1] is error
 
 
 def is_loguru_s(text: str) -> bool:
@@ -278,7 +285,7 @@ def hook_handlers() -> None:
         if before is not None and before[0] is record:
             return call_handlers(self, record)  # handed on by one of its handlers
         text, level, level_name = text_of(record), record.levelno, record.levelname
-        if is_loguru_s(text):
+        if is_loguru_s(text) or (record.name == "asyncio" and is_told(record)):
             return call_handlers(self, record)
         token = _handled.set((record, text))
         try:

@@ -4,10 +4,12 @@ https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from types import TracebackType
-from typing import Any
+from types import CodeType, TracebackType
+from typing import Any, NamedTuple
 
+from opentelemetry.trace import SpanContext
 from sonde.sdk.plain import cut, cut_middle, shown
 
 TYPE, MESSAGE, STACKTRACE = "exception.type", "exception.message", "exception.stacktrace"
@@ -40,3 +42,44 @@ def stacktrace(error: BaseException, trace: TracebackType | None) -> str:
     except Exception as failure:
         return f"{type_name(type(error))}: its stack trace can't be shown: {type(failure).__name__}"
     return cut_middle(text, LONGEST_STACKTRACE)
+
+
+# Spans are left before anybody notices that an exception is not handled.
+
+
+class Left(NamedTuple):
+    span: SpanContext
+    kind: type
+    raised_at: tuple[CodeType, int] | None
+
+
+MOST_LEFT = 64
+_left: dict[int, Left] = {}
+"""By the id of the exception, which is kept no longer for it; a later one with the same id comes from another place."""
+
+
+def left_span(error: BaseException, span: SpanContext) -> None:
+    """Notes that `error` has left a span; the first is the innermost."""
+    found, place = _left.get(id(error)), raised_at(error)
+    if found is not None and (found.kind, found.raised_at) == (type(error), place) and found.span[0] == span[0]:
+        return
+    if len(_left) >= MOST_LEFT:
+        with contextlib.suppress(KeyError, RuntimeError, StopIteration):
+            del _left[next(iter(_left))]
+    _left.pop(id(error), None)
+    _left[id(error)] = Left(span, type(error), place)
+
+
+def span_left_by(error: BaseException) -> SpanContext | None:
+    """The innermost span that `error` has left, as far as that is known."""
+    found = _left.get(id(error))
+    if found is None or (found.kind, found.raised_at) != (type(error), raised_at(error)):
+        return None
+    return found.span
+
+
+def raised_at(error: BaseException) -> tuple[CodeType, int] | None:
+    trace, place = error.__traceback__, None
+    while trace is not None:
+        place, trace = (trace.tb_frame.f_code, trace.tb_lineno), trace.tb_next
+    return place

@@ -43,6 +43,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE, INVALID_SPAN_CONTEXT, TraceState
 from opentelemetry.trace.status import Status, StatusCode
+from sonde.sdk.raised import left_span
 
 log = logging.getLogger("opentelemetry.sdk.trace")
 """What the SDK says of misuse is said by its own logger."""
@@ -457,6 +458,7 @@ class CurrentSpan:
         span = self._span
         try:
             if isinstance(error, Exception) and span.is_recording():
+                left_span(error, span.get_span_context())
                 record_exception, set_status_on_exception = self._arguments[-2:]
                 if record_exception:
                     span.record_exception(error)

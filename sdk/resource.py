@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 
 from sonde.sdk.program import Program, Project, program_of, project_of, started_by
+from sonde.sdk.secrets import BLOTTED_OUT, SECRET_WORD, URL_CREDENTIALS
 from sonde.sdk.surroundings import Surroundings
 
 log = logging.getLogger("sonde.sdk")
@@ -75,9 +76,6 @@ POD_OF_DEPLOYMENT = re.compile(
 )
 """Kubernetes makes names without vowels, so that they spell nothing."""
 ACCOUNT_NAMESPACE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-SECRET_WORD = re.compile(r"(?i)pass|secret|token|key|credential|auth|dsn|cookie|session")
-URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-BLOTTED_OUT = "***"
 
 
 def first(environ: Mapping[str, str], names: Iterable[str]) -> str:

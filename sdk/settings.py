@@ -243,6 +243,18 @@ class Settings:
     log_level: str = setting(
         "info", "SONDE_SDK_LOG_LEVEL", "log records below it are not sent: debug, info, warning, ...", one_of(*LEVELS)
     )
+    exceptions: bool = setting(
+        True,
+        "SONDE_SDK_EXCEPTIONS",
+        "whether exceptions that nobody handles are told as log records, in threads and tasks too",
+        flag,
+    )
+    source_lines: bool = setting(
+        True,
+        "SONDE_SDK_SOURCE_LINES",
+        "whether those exceptions carry lines of source; what looks like a secret is blotted out",
+        flag,
+    )
     command_args: bool = setting(
         False,
         "SONDE_SDK_COMMAND_ARGS",
