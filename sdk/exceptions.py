@@ -16,7 +16,7 @@ import atexit
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time_ns
 from types import ModuleType, TracebackType
 from typing import Any
@@ -59,13 +59,13 @@ class Recorder:
         where: str,
         severity: SeverityNumber = SeverityNumber.ERROR,
         context: Context | None = None,
-        **more: Any,
+        more: Mapping[str, Any] = {},
     ) -> None:
-        """Whatever goes wrong with it, the hooks of the program are still to be called."""
+        """With these attributes besides. Whatever goes wrong with it, the hooks of the program are still to be called."""
         if error is None or is_no_error(error) or (self._level > logging.ERROR and severity is SeverityNumber.ERROR):
             return
         try:
-            attributes = self.attributes(error, trace) | {WHERE: where} | more
+            attributes = self.attributes(error, trace) | {WHERE: where, **more}
             first_line = attributes[MESSAGE].partition("\n")[0]
             kind = attributes["exception.type"]
             _logs.get_logger(SCOPE).emit(
@@ -106,23 +106,23 @@ class Recorder:
 
     def of_thread(self, error: BaseException | None, trace: TracebackType | None, thread: Any) -> None:
         of = {} if thread is None else {THREAD_NAME: thread.name, THREAD_ID: thread.ident}
-        self.tell(error, trace, "thread", **of)
+        self.tell(error, trace, "thread", more=of)
 
     def of_loop(self, context: dict[str, Any]) -> BaseException | None:
         """By what asyncio gives to exception handlers; the exception that was told."""
         error = context.get("exception")
         if not isinstance(error, BaseException):
             return None
-        of = context.get("task") or context.get("future")
+        of: Any = context.get("task") or context.get("future")
         more = {SAID: cut(str(context.get("message", "")), LONGEST_SAID)}
         if hasattr(of, "get_name"):
             more[TASK] = str(of.get_name())
-        self.tell(error, error.__traceback__, "task", context=context_in(of or context.get("handle")), **more)
+        self.tell(error, error.__traceback__, "task", context=context_in(of or context.get("handle")), more=more)
         return error
 
     def unraisable(self, args: Any) -> None:
         said = f"{args.err_msg or 'Exception ignored in'}: {shown(args.object)}"
-        self.tell(args.exc_value, args.exc_traceback, "unraisable", **{SAID: cut(said, LONGEST_SAID)})
+        self.tell(args.exc_value, args.exc_traceback, "unraisable", more={SAID: cut(said, LONGEST_SAID)})
 
 
 def is_no_error(error: BaseException) -> bool:

@@ -170,7 +170,7 @@ def bounded(fields: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def plain_key(key: Any) -> str:
-    return next(iter(plain({key: None})))
+    return str(next(iter(plain({key: None}))))
 
 
 def of_exception(record: logging.LogRecord) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Rendered:
 
 
 told: ContextVar[BaseException | None] = ContextVar("sonde_told", default=None)
-"""An exception that `sonde.sdk.exceptions` has told, while asyncio logs it."""
+"""An exception that `sonde.sdk.exceptions` has told, while asyncio's handler of exceptions logs it."""
 rendered: ContextVar[Rendered | None] = ContextVar("sonde_rendered", default=None)
 forwarded: ContextVar[str | None] = ContextVar("sonde_forwarded", default=None)
 """The message that a sink of loguru's is writing just now."""
@@ -215,7 +215,10 @@ def rendered_by_structlog(record: logging.LogRecord) -> Rendered | None:
 
 
 def is_told(record: logging.LogRecord) -> bool:
-    error = told.get()
+    """Whether one of its handlers hands it on, or what it tells is being told."""
+    handled, error = _handled.get(), told.get()
+    if _telling.get() or (handled is not None and handled[0] is record):
+        return True
     return error is not None and isinstance(record.exc_info, tuple) and record.exc_info[1] is error
 
 
@@ -279,20 +282,18 @@ def hook_handlers() -> None:
     call_handlers = kind.callHandlers
 
     def call_handlers_and_tell(self: logging.Logger, record: logging.LogRecord) -> None:
-        bridge, before = _bridge, _handled.get()
-        if bridge is None or not bridge.tells(record.name, record.levelno) or _telling.get():
-            return call_handlers(self, record)
-        if before is not None and before[0] is record:
-            return call_handlers(self, record)  # handed on by one of its handlers
+        bridge = _bridge
+        if bridge is None or not bridge.tells(record.name, record.levelno) or is_told(record):
+            call_handlers(self, record)
+            return
         text, level, level_name = text_of(record), record.levelno, record.levelname
-        if is_loguru_s(text) or (record.name == "asyncio" and is_told(record)):
-            return call_handlers(self, record)
         token = _handled.set((record, text))
         try:
             call_handlers(self, record)
         finally:
             _handled.reset(token)
-            bridge.tell_record(record, text, level, level_name)
+            if not is_loguru_s(text):
+                bridge.tell_record(record, text, level, level_name)
 
     kind.callHandlers = as_of_logging(call_handlers_and_tell)
 

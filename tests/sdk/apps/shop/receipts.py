@@ -8,9 +8,7 @@ from pathlib import Path
 
 from celery import Celery
 
-app = Celery(
-    "receipts", broker="filesystem://", broker_connection_retry_on_startup=True, worker_hijack_root_logger=False
-)
+app = Celery("receipts", broker="filesystem://", broker_connection_retry_on_startup=True)
 queue = Path(os.environ["QUEUE"])
 app.conf.broker_transport_options = {
     "data_folder_in": str(queue),
