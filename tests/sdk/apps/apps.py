@@ -95,7 +95,8 @@ def get(url: str) -> bytes:
 
 
 def spans(server: Running, service: str, count: int = 1) -> list[dict[str, Any]]:
-    """All spans of a service, each with its resource's attributes as `resource`, once there are `count`; by start."""
+    """All spans of a service, once there are `count`; by start. Each has its resource's attributes as `resource`, and the name of
+    its scope as `scope`."""
     return records(server, "spans", service, count)
 
 
@@ -108,4 +109,5 @@ def records(server: Running, kind: str, service: str, count: int) -> list[dict[s
     found = server.wait_for(f"/api/{kind}?service={service}&limit=1000", lambda answer: len(answer[kind]) >= count)
     for record in found[kind]:
         record["resource"] = found["resources"][record["resource_id"]]["attributes"]
+        record["scope"] = found["scopes"][record["scope_id"]]["name"]
     return sorted(found[kind], key=lambda record: record["time"])

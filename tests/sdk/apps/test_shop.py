@@ -141,6 +141,19 @@ def test_log_records_carry_the_trace_they_were_written_in(shop: Shop, service: s
     assert all(record["span_id"] for record in written)
 
 
+@pytest.mark.parametrize(
+    ("service", "logger", "each"),
+    [("storefront", "gunicorn.error", 0), ("prices", "uvicorn.access", 1), ("receipts", "celery.worker.strategy", 1)],
+)
+def test_loggers_that_servers_set_up_for_themselves_are_told_once(
+    shop: Shop, service: str, logger: str, each: int
+) -> None:
+    """gunicorn's and uvicorn's don't propagate, Celery takes all handlers off the root logger."""
+    found = [record for record in logs(shop.server, service, PURCHASES) if record["scope"] == logger]
+    assert found
+    assert not each or sum("/none" not in record["body"] for record in found) == each * PURCHASES
+
+
 def test_the_names_are_those_of_the_conventions_of_today(shop: Shop) -> None:
     span = next(span for span in shop.spans("storefront", 1) if span["name"] == "GET /buy/<thing>")
     assert span["attributes"]["http.request.method"] == "GET"

@@ -83,8 +83,8 @@ def test_frames_of_the_program_have_their_source_without_secrets(told: Words) ->
     frames = attributes["sonde.exception.frames"]
     assert [(frame["function"], frame["own"]) for frame in frames] == [("<module>", True), ("fail", True)]
     fail = frames[-1]
-    assert fail["source"][fail["line"] - fail["source_from"]] == '    raise ValueError(f"{what} has failed")'
-    assert 'password = "***"' in fail["source"]
+    assert fail["source"][fail["line"] - fail["source_from"]] == '        raise ValueError(f"{what} has failed")'
+    assert '    password = "***"' in fail["source"]
     assert "hunter2" not in str(attributes)
 
 

@@ -14,11 +14,12 @@ from opentelemetry import trace
 
 log = logging.getLogger("words")
 tracer = trace.get_tracer("words")
-password = "hunter2"
 
 
 def fail(what: str) -> None:
-    raise ValueError(f"{what} has failed")
+    password = "hunter2"
+    if password:
+        raise ValueError(f"{what} has failed")
 
 
 def logging_words() -> None:
