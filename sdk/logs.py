@@ -23,6 +23,7 @@ from typing import Any, Final
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from sonde.sdk.emitting import emit
 from sonde.sdk.imports import when_imported
 from sonde.sdk.plain import LONGEST_TEXT, cut, plain, shown
 from sonde.sdk.raised import STACKTRACE, described
@@ -63,6 +64,9 @@ def severity(level: int) -> SeverityNumber:
     return SeverityNumber(1 + 4 * (level // 10) + min(level % 10, 3))
 
 
+SEVERITIES = {level: severity(level) for level in (10, 20, 30, 40, 50)}
+
+
 class Bridge:
     """Tells records to the loggers of `provider`, from `level` on."""
 
@@ -95,17 +99,18 @@ class Bridge:
             logger = self._loggers.get(name)
             if logger is None:
                 logger = self._loggers[name] = self.provider.get_logger(name)
-            logger.emit(
+            emit(
+                logger,
                 LogRecord(
                     timestamp=timestamp,
                     observed_timestamp=time_ns(),
                     context=context,
                     severity_text=SEVERITY_TEXT.get(level_name, level_name),
-                    severity_number=severity(level),
+                    severity_number=SEVERITIES.get(level) or severity(level),
                     body=body,
                     attributes=attributes,
                     event_name=event_name,
-                )
+                ),
             )
         except Exception as error:
             self.could_not(error)
@@ -128,9 +133,11 @@ class Bridge:
                 FUNCTION: record.funcName,
                 THREAD_ID: record.thread,
                 THREAD_NAME: record.threadName,
-                **of_exception(record),
-                **bounded(fields),
             }
+            if record.exc_info or record.exc_text or record.stack_info:
+                attributes |= of_exception(record)
+            if fields:
+                attributes |= bounded(fields)
             name = record.name
             found = rendered_by_structlog(record)
             if found is not None:
