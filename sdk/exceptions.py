@@ -43,6 +43,7 @@ NO_ERRORS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 CANCELLED = ("CancelledError", "Cancelled", "GreenletExit")
 """Of asyncio, trio and gevent, by name: none of them is loaded for it."""
 LONGEST_SAID = 1000
+FRAMES_A_MINUTE = 200
 
 
 class Recorder:
@@ -51,6 +52,7 @@ class Recorder:
         self._source = source
         self._ended_by = 0
         """The exception of the main program that was told, by its id."""
+        self._minute = self._looked = 0
 
     def tell(
         self,
@@ -87,8 +89,17 @@ class Recorder:
         found = described(error, trace)
         found[MESSAGE] = secrets.in_text(found[MESSAGE])
         found[STACKTRACE] = frames.blotted_stacktrace(found[STACKTRACE], source=self._source)
-        found[FRAMES] = frames.frames(trace, source=self._source)
+        if self.may_look_closer():
+            found[FRAMES] = frames.frames(trace, source=self._source)
         return found
+
+    def may_look_closer(self) -> bool:
+        """A program that fails all the time is not to be slowed by what is told of it: frames are looked at so often a minute."""
+        minute = time_ns() // 60_000_000_000
+        if minute != self._minute:
+            self._minute, self._looked = minute, 0
+        self._looked += 1
+        return self._looked <= FRAMES_A_MINUTE
 
     # Where exceptions come out.
 

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -95,24 +95,29 @@ def add_source(found: list[tuple[FrameType, Frame]]) -> None:
     left = MOST_SOURCE
     own = [(frame, told) for frame, told in found[-LAST_FRAMES:] if told["own"]]
     for frame, told in own[: -FRAMES_WITH_SOURCE - 1 : -1]:
-        lines = list(lines_around(frame, told["line"]))
+        lines = lines_around(frame, told["line"])
         size = sum(map(len, lines))
         if lines and size <= left:
             left -= size
-            told["source"], told["source_from"] = lines, max(1, told["line"] - LINES_AROUND)
+            told["source"], told["source_from"] = list(lines), max(1, told["line"] - LINES_AROUND)
 
 
-def lines_around(frame: FrameType, line: int) -> Iterator[str]:
-    """What stands above is gone through as well, for it may say that these are a secret's."""
+def lines_around(frame: FrameType, line: int) -> tuple[str, ...]:
     file = frame.f_code.co_filename
     if line < 1 or is_large(file):
-        return
+        return ()
     linecache.lazycache(file, frame.f_globals)
-    lines = [each.rstrip("\r\n") for each in linecache.getlines(file)]
+    return lines_at(file, line)
+
+
+@lru_cache(256)
+def lines_at(file: str, line: int) -> tuple[str, ...]:
+    """What stands above is gone through as well, for it may say that these are a secret's. A program that fails, fails again: what
+    took a millisecond is kept."""
+    lines = linecache.getlines(file)
     first, begin = (max(0, line - 1 - around) for around in (LINES_AROUND, LINES_READ_BEFORE))
-    for number, text in enumerate(secrets.in_source(lines[begin : line + LINES_AROUND]), begin):
-        if number >= first:
-            yield cut(text, LONGEST_LINE)
+    shown = secrets.in_source(each.rstrip("\r\n") for each in lines[begin : line + LINES_AROUND])
+    return tuple(cut(text, LONGEST_LINE) for number, text in enumerate(shown, begin) if number >= first)
 
 
 def is_large(file: str) -> bool:

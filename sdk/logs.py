@@ -77,8 +77,8 @@ class Bridge:
         """Records that could not be told."""
         self._loggers: dict[str, Logger] = {}
 
-    def tells(self, name: str, level: int) -> bool:
-        return level >= self.level and not name.startswith(LEFT_OUT)
+    def tells(self, name: str | None, level: int) -> bool:
+        return level >= self.level and not (name and name.startswith(LEFT_OUT))
 
     def tell(
         self,
@@ -138,7 +138,7 @@ class Bridge:
                 attributes |= of_exception(record)
             if fields:
                 attributes |= bounded(fields)
-            name = record.name
+            name = record.name or "root"
             found = rendered_by_structlog(record)
             if found is not None:
                 name, text = found.name or name, text if found.body is None else found.body

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 from opentelemetry import _logs, trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk.resources import Resource
@@ -117,9 +118,9 @@ def test_a_thread_tells_whatever_hook_is_set_later(
 
 @pytest.fixture
 def loops(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind: Any = asyncio.BaseEventLoop
-    monkeypatch.setattr(kind, "call_exception_handler", kind.call_exception_handler)
-    exceptions.hook_loop(recorder, kind)
+    for kind in (asyncio.BaseEventLoop, uvloop.Loop):
+        monkeypatch.setattr(kind, "call_exception_handler", kind.call_exception_handler)
+        exceptions.hook_loop(recorder, kind)
 
 
 async def forget(name: str, function: Callable[[], object]) -> None:
@@ -133,8 +134,12 @@ async def forget(name: str, function: Callable[[], object]) -> None:
 
 
 @pytest.mark.usefixtures("loops")
-def test_a_task_tells_once_and_asyncio_logs_it_as_ever(told: Told, caplog: pytest.LogCaptureFixture) -> None:
-    asyncio.run(forget("buy", fail))
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_task_tells_once_and_asyncio_logs_it_as_ever(
+    loop: Callable[[], Any], told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(forget("buy", fail))
     assert told.bodies == ["ValueError: no number"]
     found = told.attributes()
     assert (found["sonde.exception.task"], found["sonde.exception.where"]) == ("buy", "task")
@@ -265,6 +270,18 @@ def test_of_many_frames_the_first_and_the_last_are_told() -> None:
     assert found[frames.FIRST_FRAMES] == {"left_out": 204 - frames.FIRST_FRAMES - frames.LAST_FRAMES}
     assert sum("source" in each for each in found) == frames.FRAMES_WITH_SOURCE
     assert found[-1]["function"] == "fail"
+
+
+def test_a_program_that_fails_all_the_time_tells_frames_now_and_then(
+    told: Told, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exceptions, "FRAMES_A_MINUTE", 2)
+    for minute in (1, 1, 1, 2):
+        monkeypatch.setattr(exceptions, "time_ns", lambda minute=minute: minute * 60_000_000_000)
+        error = raised()
+        recorder.tell(error, error.__traceback__, "thread")
+    assert ["sonde.exception.frames" in record.attributes for record in told.records] == [True, True, False, True]
+    assert all("exception.stacktrace" in record.attributes for record in told.records)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,14 @@ def test_a_record_that_a_queue_carries_to_its_handlers_is_told_once(told: Told, 
     assert told.bodies == ["it"]
 
 
+def test_a_record_that_a_program_has_made_by_hand_is_told(told: Told, logger: logging.Logger) -> None:
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    logger.handle(logging.makeLogRecord({"msg": "by hand", "levelno": 40, "levelname": "ERROR", "name": None}))
+    logger.propagate = True
+    assert (told.bodies, told.scopes) == (["by hand"], ["root"])
+
+
 def test_records_of_what_sends_telemetry_are_left_out(told: Told, logger: logging.Logger) -> None:
     for name in ("opentelemetry.exporter.otlp", "opentelemetry.sdk._shared_internal"):
         logging.getLogger(name).error("can't be sent")
