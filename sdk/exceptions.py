@@ -27,6 +27,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, get_current_span, set_span_in_context
 from sonde.sdk import logs
 from sonde.sdk.imports import when_imported
+from sonde.sdk.lifecycle import BEFORE_ALL_ENDS
 from sonde.sdk.logs import THREAD_ID, THREAD_NAME
 from sonde.sdk.plain import cut, shown
 from sonde.sdk.raised import MESSAGE, STACKTRACE, described, span_left_by
@@ -115,6 +116,11 @@ class Recorder:
         if error is not None and id(error) != self._ended_by and not hasattr(sys, "ps1"):
             self.of_program(error, error.__traceback__)
 
+    def at_end_of_child(self) -> None:
+        """multiprocessing runs its finalizers while the exception that ends a child is on its way to be printed."""
+        _, error, trace = sys.exc_info()
+        self.tell(error, trace, "main", SeverityNumber.FATAL)
+
     def of_thread(self, error: BaseException | None, trace: TracebackType | None, thread: Any) -> None:
         of = {} if thread is None else {THREAD_NAME: thread.name, THREAD_ID: thread.ident}
         self.tell(error, trace, "thread", more=of)
@@ -161,6 +167,7 @@ def record_unhandled(level: str, *, source: bool) -> Recorder:
     """From now on, in this process and those it forks; those that `level` lets through, with source or without."""
     recorder = Recorder(logging.getLevelNamesMapping()[level.upper()], source=source)
     hook_program(recorder)
+    when_imported("multiprocessing.util", to_children(recorder))
     hook_threads(recorder)
     hook_unraisable(recorder)
     when_imported("asyncio.base_events", in_module(recorder, "BaseEventLoop"))
@@ -177,6 +184,18 @@ def hook_program(recorder: Recorder) -> None:
 
     sys.excepthook = excepthook
     atexit.register(recorder.at_exit)
+
+
+def to_children(recorder: Recorder) -> Callable[[ModuleType], None]:
+    """Children of multiprocessing, however they are started, begin by calling what is registered so."""
+
+    def register(util: Any) -> None:
+        def finalize(own: Recorder) -> None:
+            util.Finalize(None, own.at_end_of_child, exitpriority=BEFORE_ALL_ENDS)
+
+        util.register_after_fork(recorder, finalize)
+
+    return register
 
 
 def hook_threads(recorder: Recorder) -> None:

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 
 from sonde.sdk.program import Program, Project, program_of, project_of, started_by
-from sonde.sdk.secrets import BLOTTED_OUT, SECRET_WORD, URL_CREDENTIALS
 from sonde.sdk.surroundings import Surroundings
 
 log = logging.getLogger("sonde.sdk")
@@ -318,6 +317,8 @@ def of_instance(pid: int, parent_pid: int) -> Attributes:
 
 def command_args(command: Iterable[str]) -> list[str]:
     """A command line without what looks like a secret: values of flags that are named so, and credentials in URLs."""
+    from sonde.sdk.secrets import BLOTTED_OUT, SECRET_WORD, URL_CREDENTIALS
+
     shown: list[str] = []
     hide_next = False
     for word in command:

@@ -20,7 +20,7 @@ LOGGED = {
     "by loguru",
     "by loguru and logging",
 }
-FAILED = {"the thread": "in words", "the task": "in a task", "the program": "the end"}
+FAILED = {"the thread", "the task", "the child", "the program"}
 
 
 class Words(NamedTuple):
@@ -64,17 +64,20 @@ def test_fields_keep_their_kinds(told: Words) -> None:
 
 
 def test_what_fails_is_told_in_its_trace_and_printed_as_ever(told: Words) -> None:
-    program, thread, task = (
-        told.records[f"ValueError: {what} has failed"] for what in ("the program", "the thread", "the task")
+    program, child, thread, task = (
+        told.records[f"ValueError: {what} has failed"]
+        for what in ("the program", "the child", "the thread", "the task")
     )
-    assert [record["severity_text"] for record in (program, thread, task)] == ["FATAL", "ERROR", "ERROR"]
+    assert [found["severity_text"] for found in (program, child, thread, task)] == ["FATAL", "FATAL", "ERROR", "ERROR"]
+    assert child["span_id"] == told.spans["words"]["span_id"]
+    assert child["resource"]["process.pid"] != program["resource"]["process.pid"]
     assert program["span_id"] == told.spans["the end"]["span_id"]
     assert thread["span_id"] == told.spans["words"]["span_id"]
     assert task["span_id"] == told.spans["in a task"]["span_id"]
     assert thread["attributes"]["thread.name"] == "worker"
     assert task["attributes"]["sonde.exception.task"] == "work"
     assert told.stdout.splitlines()[-1] == "its own hook"
-    assert told.stderr.count("Traceback (most recent call last)") == 3
+    assert told.stderr.count("Traceback (most recent call last)") == 4
     assert told.stderr.endswith("ValueError: the program has failed\n")
 
 
@@ -91,4 +94,4 @@ def test_frames_of_the_program_have_their_source_without_secrets(told: Words) ->
 def test_the_end_is_told_where_the_program_has_a_hook_that_calls_no_other(server: Running) -> None:
     told = words(server, "wordless", "no other hook")
     assert told.records["ValueError: the program has failed"]["severity_text"] == "FATAL"
-    assert told.stderr.count("Traceback (most recent call last)") == 2
+    assert told.stderr.count("Traceback (most recent call last)") == 3

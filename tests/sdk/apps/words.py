@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import logging.config
+import multiprocessing
 import sys
 import threading
 
@@ -67,6 +68,9 @@ with tracer.start_as_current_span("words"):
     thread = threading.Thread(target=fail, args=("the thread",), name="worker")
     thread.start()
     thread.join()
+    child = multiprocessing.get_context("fork").Process(target=fail, args=("the child",))
+    child.start()
+    child.join()
 asyncio.run(tasks())
 hook = sys.excepthook
 sys.excepthook = lambda *args: (print("its own hook", flush=True), hook(*args))[1] if len(sys.argv) < 2 else None
