@@ -187,12 +187,13 @@ def hook_program(recorder: Recorder) -> None:
 
 
 def to_children(recorder: Recorder) -> Callable[[ModuleType], None]:
-    """Children of multiprocessing, however they are started, begin by calling what is registered so."""
+    """Forked children of multiprocessing begin by forgetting finalizers, and then call what is registered; spawned ones don't."""
 
     def register(util: Any) -> None:
         def finalize(own: Recorder) -> None:
             util.Finalize(None, own.at_end_of_child, exitpriority=BEFORE_ALL_ENDS)
 
+        finalize(recorder)
         util.register_after_fork(recorder, finalize)
 
     return register

@@ -52,6 +52,9 @@ def destinations(settings: Settings, answers: Mapping[str, str]) -> Iterator[str
             url = settings.url(signal)
             answer = f": {answers[url]}" if url in answers else ""
             yield f"{signal:<8} to {url} ({settings.protocol(signal)}){answer}"
+    if settings.exporters("logs"):
+        exceptions = ", and exceptions that nobody handles" if settings.exceptions else ""
+        yield f"{'':<8} from {settings.log_level} on{exceptions}"
 
 
 def wrapped(found: Sequence[Library]) -> Iterator[str]:

@@ -46,6 +46,8 @@ OF_EVERY_RECORD = frozenset({*vars(logging.makeLogRecord({})), "message", "ascti
 """Fields of a LogRecord that are no `extra` ones."""
 MOST_FIELDS = 100
 """Further ones are told together, as one attribute; 128 attributes is what the OpenTelemetry SDK keeps of a record."""
+CHANCE = 16
+"""Characters that are found in another message by chance."""
 MORE_FIELDS = "sonde.log.fields"
 SEVERITY_TEXT = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 """Names that OpenTelemetry has others for, as its own bridge tells them."""
@@ -230,9 +232,13 @@ def is_told(record: logging.LogRecord) -> bool:
 
 
 def is_loguru_s(text: str) -> bool:
-    """Whether this is what a sink of loguru's hands to `logging`: it has been told."""
+    """Whether this is what a sink of loguru's hands to `logging`, alone or at the end of a line with time and level: it has been
+    told. A short message within a text may be there by chance."""
     message = forwarded.get()
-    return message is not None and (message == text or (message != "" and message in text))
+    if not message:
+        return message is not None and not text.strip()
+    first_line = text.partition("\n")[0].rstrip()
+    return text.startswith(message) or first_line.endswith(message) or (len(message) > CHANCE and message in text)
 
 
 def handled_text() -> str | None:

@@ -53,8 +53,8 @@ def add_sink(logger: Any) -> None:
 def tell(message: Any) -> None:
     """The sink. A function of a module, for a logger with its sinks may be copied, or sent to another process."""
     bridge, record = logs.current(), message.record
-    name, level = record["name"] or "loguru", record["level"]
-    if bridge is None or not bridge.tells(name, level.no) or record["message"] == handled_text():
+    name, level, body = record["name"] or "loguru", record["level"], cut(record["message"], LONGEST_TEXT)
+    if bridge is None or not bridge.tells(name, level.no) or body == handled_text():
         return
     try:
         error = record["exception"]
@@ -68,7 +68,6 @@ def tell(message: Any) -> None:
             **bounded(record["extra"]),
         }
         timestamp = int(record["time"].timestamp() * 1e9)
-        body = cut(record["message"], LONGEST_TEXT)
     except Exception as failure:
         bridge.could_not(failure)
         return

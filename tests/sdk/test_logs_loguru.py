@@ -117,6 +117,23 @@ def test_what_a_sink_hands_to_logging_is_told_once(told: Told) -> None:
     assert len(written.getvalue().splitlines()) >= 2
 
 
+@pytest.mark.parametrize("message", ["a", "an error, and what is to be said of it"])
+def test_a_sink_that_has_something_of_its_own_to_say_is_told_too(message: str, told: Told) -> None:
+    def sink(line: Any) -> None:
+        logging.getLogger(__name__).warning("can't write to disk")
+
+    def handing_on(line: Any) -> None:
+        try:
+            raise ValueError("no number")
+        except ValueError:
+            logging.getLogger(__name__).warning(str(line), exc_info=True)
+
+    logger.add(sink, format="{message}")
+    logger.add(handing_on, format="{time} | {level} | {message}")
+    logger.warning(message)
+    assert [body.rstrip() for body in told.bodies] == [message, "can't write to disk"]
+
+
 def test_what_logging_hands_to_loguru_is_told_once_and_loguru_finds_who_logged(told: Told) -> None:
     written = io.StringIO()
     logger.add(written, format="{function} {message}")
