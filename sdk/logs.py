@@ -13,6 +13,8 @@ is suppressed, such as in the exporter's thread. Nothing here raises; what could
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from sonde.sdk.emitting import emit
 from sonde.sdk.imports import when_imported
+from sonde.sdk.launched import STARTED_BY
 from sonde.sdk.plain import LONGEST_TEXT, cut, plain, shown
 from sonde.sdk.raised import STACKTRACE, described
 
@@ -224,11 +227,23 @@ def rendered_by_structlog(record: logging.LogRecord) -> Rendered | None:
 
 
 def is_told(record: logging.LogRecord) -> bool:
-    """Whether one of its handlers hands it on, or what it tells is being told."""
+    """Whether one of its handlers hands it on, what it tells is being told, or the process that made it tells it."""
     handled, error = _handled.get(), told.get()
     if _telling.get() or (handled is not None and handled[0] is record):
         return True
+    if record.process != os.getpid() and is_of_a_child(record):
+        return True
     return error is not None and isinstance(record.exc_info, tuple) and record.exc_info[1] is error
+
+
+def is_of_a_child(record: logging.LogRecord) -> bool:
+    """Whether a child of multiprocessing's has made it and sent it here, as in logging's cookbook, that tells its records itself:
+    one that was forked, or any where `sonde run` started the program."""
+    if record.process is None or record.processName in (None, "MainProcess"):
+        return False
+    multiprocessing: Any = sys.modules.get("multiprocessing")
+    forks = multiprocessing is not None and multiprocessing.get_start_method(allow_none=True) == "fork"
+    return forks or STARTED_BY in os.environ
 
 
 def is_loguru_s(text: str) -> bool:

@@ -7,6 +7,8 @@ import io
 import logging
 import logging.config
 import logging.handlers
+import multiprocessing
+import os
 import queue
 import warnings
 from collections.abc import Iterator
@@ -242,6 +244,27 @@ def test_a_record_that_a_program_has_made_by_hand_is_told(told: Told, logger: lo
     logger.handle(logging.makeLogRecord({"msg": "by hand", "levelno": 40, "levelname": "ERROR", "name": None}))
     logger.propagate = True
     assert (told.bodies, told.scopes) == (["by hand"], ["root"])
+
+
+@pytest.mark.parametrize(
+    ("process", "started_by", "method", "times"),
+    [
+        ("Process-1", "1", "spawn", 0),
+        ("Process-1", None, "fork", 0),
+        ("Process-1", None, "spawn", 1),
+        ("MainProcess", "1", "fork", 1),
+    ],
+)
+def test_a_record_of_another_process_is_told_here_where_that_does_not_tell_it(
+    process: str, started_by: str | None, method: str, times: int, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: method)
+    monkeypatch.delenv(logs.STARTED_BY, raising=False)
+    if started_by:
+        monkeypatch.setenv(logs.STARTED_BY, started_by)
+    sent = {"name": "tested.sent", "msg": "it", "levelno": 40, "process": os.getpid() + 1, "processName": process}
+    logging.getLogger("tested.sent").handle(logging.makeLogRecord(sent))
+    assert told.bodies == ["it"] * times
 
 
 def test_records_of_what_sends_telemetry_are_left_out(told: Told, logger: logging.Logger) -> None:
