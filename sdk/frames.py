@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -37,6 +38,9 @@ OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 TOOLS = SERVERS | {"celery", "coverage", "django", "flask", "pytest", "sonde"}
 """Modules that are run, and yet are not what is run."""
+
+MARGIN = re.compile(r" *\| ")
+"""Before the lines of exceptions of a group."""
 
 Frame = dict[str, Any]
 
@@ -135,11 +139,12 @@ def blotted_stacktrace(text: str, *, source: bool) -> str:
 def blotted_lines(lines: list[str], source: bool) -> Iterator[str]:
     in_frame = False
     for line in lines:
-        bare = line.lstrip(" |")
-        if bare.startswith('File "'):
+        margin = MARGIN.match(line)
+        text = line[margin.end() :] if margin else line
+        if text.startswith('  File "'):
             in_frame = True
             yield line
-        elif in_frame and line.startswith("  ") and line.lstrip("|+ ").rstrip():
+        elif in_frame and text.startswith("    "):
             if source:
                 yield from secrets.in_source([line])
         else:

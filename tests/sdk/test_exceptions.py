@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from sonde.sdk import exceptions, frames, logs
 from sonde.sdk.exceptions import Recorder
-from sonde.sdk.raised import left_span, span_left_by
+from sonde.sdk.raised import described, left_span, span_left_by
 from sonde.sdk.tracer import TracerProvider
 from told import Told, bridged
 
@@ -256,6 +256,25 @@ def test_without_source_lines_there_is_none_anywhere(told: Told) -> None:
     assert "fail(" not in text
     assert "raise " not in text
     assert "^" not in text
+
+
+def test_of_a_group_of_exceptions_each_message_is_kept_and_no_line_of_source() -> None:
+    errors = [raised(), raised(with_secret)]
+    group = raised(lambda: (_ for _ in ()).throw(ExceptionGroup("several", errors)))  # type: ignore[type-var]
+    text = described(group, group.__traceback__)["exception.stacktrace"]
+    assert "hunter" in text
+    bare = frames.blotted_stacktrace(text, source=False)
+    for message in (
+        "ExceptionGroup: several (2 sub-exceptions)",
+        "ValueError: no number",
+        "PermissionError: password=***",
+    ):
+        assert message in bare
+    assert "raise " not in bare
+    assert bare.count("File ") == text.count("File ")
+    with_source = frames.blotted_stacktrace(text, source=True)
+    assert "hunter" not in bare + with_source
+    assert with_source.count("raise ") == text.count("raise ")
 
 
 def recurse(left: int) -> None:

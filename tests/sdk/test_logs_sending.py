@@ -73,3 +73,15 @@ def test_what_ends_a_child_is_sent_however_it_was_started(tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         assert sorted(bodies(receiver)) == ["ValueError: fork", "ValueError: forkserver", "ValueError: spawn"]
     assert done.stderr.count("Traceback (most recent call last)") == 3
+
+
+@pytest.mark.parametrize(("exceptions", "sent"), [("true", ["ValueError: it"]), ("false", [])])
+def test_exceptions_that_nobody_handles_are_sent_unless_that_is_switched_off(
+    exceptions: str, sent: list[str], tmp_path: Path
+) -> None:
+    write(tmp_path / "till.py", "raise ValueError('it')\n")
+    more = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_TRACES_EXPORTER": "none", "SONDE_SDK_EXCEPTIONS": exceptions}
+    with receiving() as receiver:
+        done = run(sys.executable, "till.py", url=receiver.url, cwd=tmp_path, **more)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ValueError: it")
+        assert bodies(receiver) == sent
