@@ -63,10 +63,11 @@ class Recorder:
         severity: SeverityNumber = SeverityNumber.ERROR,
         context: Context | None = None,
         more: Mapping[str, Any] = {},
-    ) -> None:
-        """With these attributes besides. Whatever goes wrong with it, the hooks of the program are still to be called."""
+    ) -> bool:
+        """With the attributes of `more` besides. False where it is not told. Nothing that goes wrong with it is raised: the hooks of
+        the program are still to be called."""
         if error is None or is_no_error(error) or (self._level > logging.ERROR and severity is SeverityNumber.ERROR):
-            return
+            return False
         try:
             attributes = self.attributes(error, trace) | {WHERE: where, **more}
             first_line = attributes[MESSAGE].partition("\n")[0]
@@ -82,7 +83,9 @@ class Recorder:
                 )
             )
         except Exception as failure:
-            logs.log.debug("an exception can't be told: %s", shown(failure))
+            logs.log.warning("an exception can't be told: %s", shown(failure))
+            return False
+        return True
 
     def attributes(self, error: BaseException, trace: TracebackType | None) -> dict[str, Any]:
         from sonde.sdk import frames, secrets
@@ -131,11 +134,11 @@ class Recorder:
         if not isinstance(error, BaseException):
             return None
         of: Any = context.get("task") or context.get("future")
-        more = {SAID: cut(str(context.get("message", "")), LONGEST_SAID)}
+        more = {SAID: cut(shown(context.get("message")), LONGEST_SAID)}
         if hasattr(of, "get_name"):
-            more[TASK] = str(of.get_name())
-        self.tell(error, error.__traceback__, "task", context=context_in(of or context.get("handle")), more=more)
-        return error
+            more[TASK] = shown(of.get_name())
+        own = context_in(of or context.get("handle"))
+        return error if self.tell(error, error.__traceback__, "task", context=own, more=more) else None
 
     def unraisable(self, args: Any) -> None:
         said = f"{args.err_msg or 'Exception ignored in'}: {shown(args.object)}"
@@ -160,7 +163,10 @@ def trace_of(error: BaseException, context: Context | None) -> Context:
 def context_in(of: Any) -> Context:
     """That of a task or a callback. The current one is of whatever was being done when asyncio noticed."""
     own = of.get_context() if hasattr(of, "get_context") else getattr(of, "_context", None)
-    return Context() if own is None else own.run(get_current)
+    try:
+        return Context() if own is None else own.run(get_current)
+    except RuntimeError:  # It has been entered: it is the current one.
+        return get_current()
 
 
 def record_unhandled(level: str, *, source: bool) -> Recorder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -116,6 +117,13 @@ def test_a_thread_tells_whatever_hook_is_set_later(
     assert (found["thread.name"], found["sonde.exception.where"]) == ("worker", "thread")
 
 
+class Handle:
+    """As asyncio has them: a callback with its context."""
+
+    def __init__(self, context: contextvars.Context) -> None:
+        self._context = context
+
+
 @pytest.fixture
 def loops(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (asyncio.BaseEventLoop, uvloop.Loop):
@@ -168,6 +176,20 @@ def test_a_callback_tells_in_the_trace_it_was_scheduled_in(told: Told) -> None:
 
     asyncio.run(run())
     assert (told.one.trace_id, told.one.span_id) == (0xA1, 0xB2)
+
+
+@pytest.mark.usefixtures("loops")
+def test_what_a_program_gives_to_the_handler_from_within_a_context_is_told(told: Told) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        with trace.use_span(NonRecordingSpan(SPAN)):
+            current = contextvars.copy_context()
+        current.run(loop.call_exception_handler, {"message": "it", "exception": raised(), "handle": Handle(current)})
+        loop.call_exception_handler({"message": "nothing was raised"})
+
+    asyncio.run(run())
+    assert [record.trace_id for record in told.records] == [0xA1, 0]
+    assert told.bodies == ["ValueError: no number", "nothing was raised"]
 
 
 def test_what_python_can_not_raise_is_told(told: Told, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
