@@ -64,8 +64,8 @@ class Recorder:
         context: Context | None = None,
         more: Mapping[str, Any] = {},
     ) -> bool:
-        """With the attributes of `more` besides. False where it is not told. Nothing that goes wrong with it is raised: the hooks of
-        the program are still to be called."""
+        """With the attributes of `more` besides. False where it is not told. Nothing that goes wrong with it is raised: the hooks
+        of the program are still to be called."""
         if error is None or is_no_error(error) or (self._level > logging.ERROR and severity is SeverityNumber.ERROR):
             return False
         try:
