@@ -243,7 +243,7 @@ def provide_logs(started: Instrumented) -> None:
         provider.add_log_record_processor(processor)
     _logs.set_logger_provider(provider)
     started.logger_provider = provider
-    logs.bridge(provider, started.settings.log_level)
+    logs.bridge(provider, started.settings.log_level, started.settings.disabled_instrumentations)
 
 
 def record_exceptions(started: Instrumented) -> None:

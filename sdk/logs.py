@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import time_ns
@@ -266,17 +266,19 @@ _bridge: Bridge | None = None
 _hooked = False
 
 
-def bridge(provider: LoggerProvider, level: str) -> Bridge:
-    """From now on, in this process and those it forks. A second call changes provider and level."""
+def bridge(provider: LoggerProvider, level: str, left_alone: Iterable[str] = ()) -> Bridge:
+    """From now on, in this process and those it forks; without those of logging, structlog and loguru that are `left_alone`.
+    A second call changes provider and level."""
     global _bridge, _hooked
     _bridge = Bridge(provider, logging.getLevelNamesMapping()[level.upper()])
     if not _hooked:
         _hooked = True
-        hook_handlers()
-        when_imported("opentelemetry.sdk._logs._internal", leave_to_bridge)
-        when_imported("opentelemetry.instrumentation.logging.handler", leave_to_bridge)
-        when_imported("structlog", through("sonde.sdk.logs_structlog"))
-        when_imported("loguru", through("sonde.sdk.logs_loguru"))
+        if "logging" not in left_alone:
+            hook_handlers()
+            when_imported("opentelemetry.sdk._logs._internal", leave_to_bridge)
+            when_imported("opentelemetry.instrumentation.logging.handler", leave_to_bridge)
+        for library in {"structlog", "loguru"}.difference(left_alone):
+            when_imported(library, through(f"sonde.sdk.logs_{library}"))
     return _bridge
 
 

@@ -85,3 +85,27 @@ def test_exceptions_that_nobody_handles_are_sent_unless_that_is_switched_off(
         done = run(sys.executable, "till.py", url=receiver.url, cwd=tmp_path, **more)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ValueError: it")
         assert bodies(receiver) == sent
+
+
+THREE = """
+    import logging, structlog
+    from loguru import logger
+
+    logging.getLogger("till").warning("by logging")
+    structlog.get_logger().warning("by structlog")
+    logger.warning("by loguru")
+"""
+
+
+@pytest.mark.parametrize("left", ["logging", "structlog", "loguru"])
+def test_each_of_the_three_can_be_left_alone(left: str, tmp_path: Path) -> None:
+    write(tmp_path / "till.py", THREE)
+    more = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_TRACES_EXPORTER": "none"}
+    with receiving() as receiver:
+        done = run(
+            sys.executable, "till.py", url=receiver.url, cwd=tmp_path, sonde=("--quiet", "--leave", left), **more
+        )
+        assert done.returncode == 0, done.stderr
+        expected = {f"by {library}" for library in ("logging", "structlog", "loguru") if library != left}
+        assert set(bodies(receiver)) == expected
+        assert len(bodies(receiver)) == 2
