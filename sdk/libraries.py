@@ -24,8 +24,9 @@ from sonde.sdk.imports import is_being_imported, when_imported
 log = logging.getLogger("sonde.sdk")
 
 GROUP = "opentelemetry_instrumentor"
-LEFT_TO_SONDE = frozenset({"logging", "threading"})
-"""What the SDK does by itself: `sonde.sdk.logs` tells log records, `sonde.sdk.threads` carries the context into threads."""
+LEFT_TO_SONDE = frozenset({"logging", "structlog", "system_metrics", "threading"})
+"""What the SDK does by itself: `sonde.sdk.logs` tells log records, `sonde.sdk.runtime_metrics` measures the process and the host,
+`sonde.sdk.threads` carries the context into threads."""
 MODULES = {
     "aio-pika": "aio_pika",
     "aiohttp-client": "aiohttp",
@@ -78,7 +79,9 @@ MODULES = {
 }
 """What a program imports when it uses the library of an instrumentation, by the names of OpenTelemetry's own. Others are loaded
 at once, for nothing says what they wait for."""
-ADDS_NOTHING = frozenset({"opentelemetry-instrumentation-asgi", "opentelemetry-instrumentation-logging"})
+ADDS_NOTHING = frozenset(
+    f"opentelemetry-instrumentation-{name}" for name in ("asgi", "logging", "structlog", "system-metrics")
+)
 """Packages that wrap nothing by themselves, or nothing that is not wrapped already."""
 NOT_A_SIGN_OF = {("pydantic", "opentelemetry-instrumentation-tortoiseorm")}
 

@@ -16,6 +16,8 @@ from sonde.sdk.settings import SIGNALS, Settings, read_settings
 from sonde.sdk.surroundings import here
 
 ANSWER_SECONDS = 3.0
+ANSWERS = "it answers"
+WHERE_TO_SEND = "`sonde serve` starts a receiver on this machine; --endpoint URL names another one"
 
 
 def rehearse(environ: Mapping[str, str], command: Sequence[str]) -> str:
@@ -30,7 +32,9 @@ def rehearse(environ: Mapping[str, str], command: Sequence[str]) -> str:
     attributes = dict(resource_of(settings, around).attributes)
     for name in ("service.instance.id", "process.pid", "process.parent_pid"):
         attributes[name] = "(of each process)"
-    return explanation(settings, attributes, found, notes_on(environ), {}, answers(settings))
+    said = answers(settings)
+    notes = notes_on(environ) + ([] if set(said.values()) <= {ANSWERS} else [WHERE_TO_SEND])
+    return explanation(settings, attributes, found, notes, {}, said)
 
 
 def interpreted(command: Sequence[str]) -> Sequence[str]:
@@ -58,7 +62,5 @@ def answers(settings: Settings) -> dict[str, str]:
         if "otlp" in settings.exporters(signal):
             to = destination(settings, signal)
             outcome = sender(to)(b"", ANSWER_SECONDS)
-            found[to.url] = (
-                "it answers" if outcome.verdict is Verdict.TAKEN else f"no answer to use ({outcome.message})"
-            )
+            found[to.url] = ANSWERS if outcome.verdict is Verdict.TAKEN else f"no answer to use ({outcome.message})"
     return found

@@ -104,6 +104,7 @@ def test_explain_tells_and_does_not_start(
     assert main(["run", *words]) == 0
     said = capsys.readouterr().out
     assert "to http://127.0.0.1:9/v1/traces (http/protobuf): no answer to use" in said
+    assert "`sonde serve` starts a receiver" in said
     assert "till" in said
     lines = {line.split()[0]: line for line in said.splitlines() if line.startswith("  ")}
     assert "when imported" in lines["flask"]

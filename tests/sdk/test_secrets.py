@@ -79,3 +79,9 @@ def test_long_lines_take_no_long_time_and_are_cut() -> None:
     for text in ("token" * 20_000, "a1" * 50_000, '"' * 100_000, "password='" + "x" * 100_000):
         assert all(len(line) <= 2 * secrets.LONGEST_LINE for line in secrets.in_source([text]))
         secrets.in_text(text[:16_384])
+
+
+@pytest.mark.parametrize("word", ["sign", "encrypt_", "pass ", "://", "api-", "eyJ"])
+def test_a_text_that_is_made_to_take_long_is_gone_through_once(word: str) -> None:
+    """Where a name may be of any length, a text of a megabyte takes hours."""
+    assert secrets.in_text(word * 250_000)
