@@ -24,8 +24,7 @@ from typing import Any, Final, TypeVar
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import _RUNTIME_CONTEXT, Context
-from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.resources import Resource
@@ -43,6 +42,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE, INVALID_SPAN_CONTEXT, TraceState
 from opentelemetry.trace.status import Status, StatusCode
+from sonde.sdk.contexts import attach, current, detach
 from sonde.sdk.raised import left_span
 
 log = logging.getLogger("opentelemetry.sdk.trace")
@@ -65,12 +65,6 @@ RECORD_AND_SAMPLE = Decision.RECORD_AND_SAMPLE
 PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
 """Types of values that are kept as they are. A subclass may be anything: the SDK decides."""
 BOUNDLESS = sys.maxsize
-
-runtime: Any = _RUNTIME_CONTEXT
-current, attach, detach = runtime.get_current, runtime.attach, runtime.detach
-if type(runtime) is ContextVarsRuntimeContext:
-    # The context variable itself: three calls less for each span.
-    current, attach, detach = (getattr(runtime._current_context, name) for name in ("get", "set", "reset"))
 
 new_object = object.__new__
 new_tuple = tuple.__new__
