@@ -8,14 +8,38 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 Callback = Callable[[ModuleType], None]
 
+
+@dataclass(frozen=True)
+class Watch:
+    """`callback` is called for every module whose name `matches`, each time that its code has run."""
+
+    matches: Callable[[str], bool]
+    callback: Callback
+
+
 _waiting: dict[str, list[Callback]] = {}
+_watching: list[Watch] = []
 _lock = threading.Lock()
+
+
+def watch_imports(watch: Watch) -> list[ModuleType]:
+    """From now on. What it matches that is there already is given back: it is for the caller to see to that."""
+    with _lock:
+        _watching.append(watch)
+        _hook_in()
+        return [module for name, module in list(sys.modules.items()) if module is not None and watch.matches(name)]
+
+
+def watch_no_longer(watch: Watch) -> None:
+    with _lock:
+        _watching.remove(watch)
 
 
 def when_imported(name: str, callback: Callback) -> None:
@@ -26,10 +50,18 @@ def when_imported(name: str, callback: Callback) -> None:
         module = sys.modules.get(name)
         if module is None or is_being_imported(name):
             _waiting.setdefault(name, []).append(callback)
-            if _FINDER not in sys.meta_path:
-                sys.meta_path.insert(0, _FINDER)
+            _hook_in()
             return
     callback(module)
+
+
+def _hook_in() -> None:
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
+
+
+def _is_awaited(name: str) -> bool:
+    return name in _waiting or any(watch.matches(name) for watch in _watching)
 
 
 def is_being_imported(name: str) -> bool:
@@ -40,26 +72,35 @@ def is_being_imported(name: str) -> bool:
 def _call_back(module: ModuleType) -> None:
     with _lock:
         callbacks = _waiting.pop(module.__name__, [])
+        callbacks += [watch.callback for watch in _watching if watch.matches(module.__name__)]
     for callback in callbacks:
         callback(module)
+
+
+class Asking(threading.local):
+    """What others are being asked for by this thread: they may import, or ask all finders again, before they answer."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
 
 
 class _Finder:
     """A meta path finder: lets the others find, and puts itself between the import and the module's own loader."""
 
     def __init__(self) -> None:
-        self._asking = threading.local()
+        self._asking = Asking()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _waiting or getattr(self._asking, "name", None) == fullname:
+        asking = self._asking.names
+        if fullname in asking or not _is_awaited(fullname):
             return None
-        self._asking.name = fullname
+        asking.append(fullname)
         try:
             spec = self._found_by_others(fullname, path, target)
         finally:
-            self._asking.name = None
+            asking.remove(fullname)
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
             loader: Any = _Loader(spec.loader)
             spec.loader = loader
