@@ -26,6 +26,8 @@ _set_item = dict.__setitem__
 
 def with_span(before: Context, span: object) -> Context:
     """`before`, with another span in it."""
+    if not before or (len(before) == 1 and SPAN in before):
+        return Context({SPAN: span})
     found = Context(before)
     _set_item(found, SPAN, span)
     return found

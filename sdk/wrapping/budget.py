@@ -1,6 +1,6 @@
 """What tracing may cost: the functions that cost more than they tell are found while the program runs.
 
-Paid for are calls shorter than the minimum, whether they became spans or not; longer ones can't cost much beside the time they take.
+Paid for are calls shorter than the minimum, whether they became spans or not; longer ones can't cost much beside their own time.
 What a call that is not told costs is measured once in this process, on a function that does nothing; what the span of a short
 call costs is measured each time. In `WINDOW_SECONDS` of the process's CPU time a share of them may be spent, the budget. When it
 is exceeded, functions are let go of until what the others have spent is half of it: first those that spent most for each span

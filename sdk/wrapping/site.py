@@ -57,16 +57,6 @@ class Site:
         self.told = 0
         """Since the purse was filled last: what short calls cost, and how many calls are spans."""
 
-    def count_dropped(self) -> None:
-        self.dropped = dropped = self.dropped + 1
-        if not dropped % TOLD_EVERY:
-            self.purse.pay_for_dropped(self)
-
-    def count_resumed(self) -> None:
-        self.resumed = resumed = self.resumed + 1
-        if not resumed % TOLD_EVERY:
-            self.purse.pay_for_dropped(self)
-
     def count_kept(self, lasted_ns: int, took_ns: int) -> None:
         self.kept += 1
         self.told += 1
