@@ -39,7 +39,8 @@ def watch_imports(watch: Watch) -> list[ModuleType]:
 
 def watch_no_longer(watch: Watch) -> None:
     with _lock:
-        _watching.remove(watch)
+        if watch in _watching:
+            _watching.remove(watch)
 
 
 def when_imported(name: str, callback: Callback) -> None:

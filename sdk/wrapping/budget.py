@@ -26,17 +26,19 @@ EXPORT_FACTOR = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """A function that is no longer traced: how many of its calls told nothing, how many were spans, and what the short ones cost
-    lately, in `seconds` of CPU time of the `of_seconds` that the process took meanwhile."""
+    """A function that is no longer traced: how many of its calls told nothing, how many were spans, how often it was resumed as a
+    generator, and what all that cost lately, in `seconds` of CPU time of the `of_seconds` that the process took meanwhile."""
 
     name: str
     dropped: int
     kept: int
+    resumed: int
     seconds: float
     of_seconds: float
 
     def __str__(self) -> str:
         calls = f"{self.dropped} calls told nothing, {self.kept} were spans"
+        calls += f", resumed {self.resumed} times" if self.resumed else ""
         return f"{self.name} ({calls}, {self.seconds:.2g} of {self.of_seconds:.2g} s of CPU time)"
 
 
@@ -77,6 +79,8 @@ class Budget:
         self._pay(site, EXPORT_FACTOR * took_ns)
 
     def _pay(self, site: Site, cost_ns: float) -> None:
+        if not site.is_traced:
+            return  # a call that goes on while it was let go of
         site.spent_ns += cost_ns
         self._spent_ns += cost_ns
         if self._spent_ns > self.allowance_ns and self._looking.acquire(blocking=False):
@@ -88,12 +92,13 @@ class Budget:
     def _look(self) -> None:
         """More is spent than may be in a window: in this one, or since one that is over by now."""
         now = self._cpu_ns()
-        passed, sites = now - self._began_ns, list(self._sites())
-        if passed < WINDOW_SECONDS * 1e9:
-            self._let_go(self._too_dear(sites, passed / 1e9))
-            self._spent_ns = sum(site.spent_ns for site in sites if site.is_traced)
+        passed = now - self._began_ns
+        if passed >= WINDOW_SECONDS * 1e9:
+            self._fill(now)
             return
-        self._fill(now)
+        sites = [site for site in self._sites() if site.is_traced]
+        self._let_go(self._too_dear(sites, passed / 1e9))
+        self._spent_ns = sum(site.spent_ns for site in sites if site.is_traced)
 
     def _too_dear(self, sites: list[Site], passed_seconds: float) -> list[tuple[Site, Verdict]]:
         left = sum(site.spent_ns for site in sites)
@@ -102,7 +107,7 @@ class Budget:
             if left <= self.allowance_ns / 2:
                 break
             left -= site.spent_ns
-            verdict = Verdict(site.name, site.dropped, site.kept, site.spent_ns / 1e9, passed_seconds)
+            verdict = Verdict(site.name, site.dropped, site.kept, site.resumed, site.spent_ns / 1e9, passed_seconds)
             found.append((site, verdict))
         return found
 

@@ -100,9 +100,7 @@ TRACED = [
 ]
 
 
-def test_those_that_are_written_in_it_and_are_not_traced_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_those_that_are_written_in_it_and_are_not_traced_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "members_shop.py").write_text(textwrap.dedent(MODULE))
     monkeypatch.syspath_prepend(tmp_path)
     import members_shop

@@ -31,7 +31,9 @@ def test_several_patterns_mean_what_any_of_them_does() -> None:
     assert not matching([])("shop")
 
 
-@pytest.mark.parametrize("pattern", ["", "shop..cart", "shop.cart:total", ".shop", "shop.", "shop cart", "shop/cart.py"])
+@pytest.mark.parametrize(
+    "pattern", ["", "shop..cart", "shop.cart:total", ".shop", "shop.", "shop cart", "shop/cart.py"]
+)
 def test_what_is_no_pattern_is_refused_with_what_to_write(pattern: str) -> None:
     with pytest.raises(SdkError, match="write for example"):
         matching([pattern])

@@ -1,0 +1,82 @@
+"""Being told that a module was imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sonde.sdk.imports import Watch, watch_imports, watch_no_longer, when_imported
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in ("awaited_a", "awaited_b"):
+        (tmp_path / f"{name}.py").write_text("value = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in ("awaited_a", "awaited_b"):
+        sys.modules.pop(name, None)
+
+
+class Curious:
+    """A finder that imports one module, and asks all finders once more, before it says that it does not know another."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == "awaited_a":
+            importlib.import_module("awaited_b")
+            assert importlib.util.find_spec("awaited_a") is not None
+        return None
+
+
+def test_a_finder_that_imports_and_asks_while_it_is_asked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    for name in ("awaited_a", "awaited_b"):
+        when_imported(name, lambda module: heard.append(module.__name__))
+    with monkeypatch.context() as patched:
+        finder = Curious()
+        patched.setattr(Curious, "find_spec", once(Curious.find_spec))
+        patched.setattr(sys, "meta_path", [sys.meta_path[0], finder, *sys.meta_path[1:]])
+        importlib.import_module("awaited_a")
+    assert heard == ["awaited_b", "awaited_a"]
+
+
+def once(find_spec):  # type: ignore[no-untyped-def]
+    """Asked again from within, it says nothing."""
+    asked: list[str] = []
+
+    def find(self, fullname, path, target=None):  # type: ignore[no-untyped-def]
+        if fullname in asked:
+            return None
+        asked.append(fullname)
+        return find_spec(self, fullname, path, target)
+
+    return find
+
+
+def test_a_watch_is_told_of_every_module_that_it_means_each_time(made: Path) -> None:
+    heard: list[str] = []
+    watch = Watch(lambda name: name.startswith("awaited_"), lambda module: heard.append(module.__name__))
+    importlib.import_module("awaited_a")
+    assert [module.__name__ for module in watch_imports(watch)] == ["awaited_a"]
+    importlib.reload(importlib.import_module("awaited_b"))
+    assert heard == ["awaited_b", "awaited_b"]
+    watch_no_longer(watch)
+    importlib.reload(importlib.import_module("awaited_b"))
+    assert heard == ["awaited_b", "awaited_b"]
+
+
+def test_a_module_sees_its_own_loader(made: Path) -> None:
+    when_imported("awaited_a", lambda module: None)
+    module = importlib.import_module("awaited_a")
+    assert type(module.__loader__).__name__ == "SourceFileLoader"
+    assert module.__spec__ is not None
+    assert module.__spec__.loader is module.__loader__
