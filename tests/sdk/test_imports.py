@@ -26,40 +26,31 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class Curious:
-    """A finder that imports one module, and asks all finders once more, before it says that it does not know another."""
+    """A finder that imports one module, and asks all finders once more, before it says where another is; as wrapt's does."""
+
+    def __init__(self) -> None:
+        self.asking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname == "awaited_a":
-            importlib.import_module("awaited_b")
-            assert importlib.util.find_spec("awaited_a") is not None
-        return None
-
-
-def test_a_finder_that_imports_and_asks_while_it_is_asked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[str] = []
-    for name in ("awaited_a", "awaited_b"):
-        when_imported(name, lambda module: heard.append(module.__name__))
-    with monkeypatch.context() as patched:
-        finder = Curious()
-        patched.setattr(Curious, "find_spec", once(Curious.find_spec))
-        patched.setattr(sys, "meta_path", [sys.meta_path[0], finder, *sys.meta_path[1:]])
-        importlib.import_module("awaited_a")
-    assert heard == ["awaited_b", "awaited_a"]
-
-
-def once(find_spec):  # type: ignore[no-untyped-def]
-    """Asked again from within, it says nothing."""
-    asked: list[str] = []
-
-    def find(self, fullname, path, target=None):  # type: ignore[no-untyped-def]
-        if fullname in asked:
+        if fullname != "awaited_a" or self.asking:
             return None
-        asked.append(fullname)
-        return find_spec(self, fullname, path, target)
+        self.asking = True
+        importlib.import_module("awaited_b")
+        return importlib.util.find_spec(fullname)
 
-    return find
+
+def test_a_finder_may_import_and_ask_while_it_is_asked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    watch = Watch(lambda name: name.startswith("awaited_"), lambda module: heard.append(module.__name__))
+    watch_imports(watch)
+    try:
+        monkeypatch.setattr(sys, "meta_path", [sys.meta_path[0], Curious(), *sys.meta_path[1:]])
+        importlib.import_module("awaited_a")
+    finally:
+        watch_no_longer(watch)
+    assert heard == ["awaited_b", "awaited_a"]
 
 
 def test_a_watch_is_told_of_every_module_that_it_means_each_time(made: Path) -> None:
