@@ -27,6 +27,7 @@ EXAMPLES = """\
   sonde run -m shop.web --port 8000                      as python -m would
   sonde run --service shop gunicorn -w 4 shop.wsgi:app
   sonde run --endpoint http://collector:4318 --attr deployment.environment.name=staging -- celery -A shop worker
+  sonde run --trace 'shop.*' pytest tests                functions of these modules are traced as well
   sonde run --explain python app.py                      what would be wrapped, what could be, where data goes"""
 STARTUP = Path(__file__).parent.parent / "sdk" / "startup"
 NO = {"traces": "OTEL_TRACES_EXPORTER", "metrics": "OTEL_METRICS_EXPORTER", "logs": "OTEL_LOGS_EXPORTER"}
@@ -42,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--protocol", choices=("http/protobuf", "grpc"), help="(default: grpc for port 4317, else HTTP)"
+    )
+    parser.add_argument(
+        "--trace",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="trace functions of modules such as shop.*; repeatable",
     )
     parser.add_argument(
         "--attr", action="append", default=[], metavar="KEY=VALUE", help="say this with all telemetry; repeatable"
@@ -94,6 +102,7 @@ def environment(args: argparse.Namespace, environ: Mapping[str, str]) -> dict[st
         "OTEL_SERVICE_NAME": args.service,
         "OTEL_EXPORTER_OTLP_ENDPOINT": args.endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": args.protocol,
+        "SONDE_SDK_TRACE": ",".join(args.trace),
         "SONDE_SDK_QUIET": "true" if args.quiet else None,
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(args.leave),
         "OTEL_RESOURCE_ATTRIBUTES": ",".join(

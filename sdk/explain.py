@@ -21,14 +21,18 @@ def explanation(
     notes: Sequence[str],
     counts: Mapping[Signal, Counts],
     answers: Mapping[str, str] = {},
+    functions: Sequence[str] = (),
 ) -> str:
-    """`answers` are what the endpoints said, by URL."""
+    """`answers` are what the endpoints said, by URL; `functions` is what is known of those that are traced."""
     lines = [*destinations(settings, answers), *notes]
     lines += ["", "wrapped, when the program imports them:", *wrapped(found)]
     if could_be := libraries.missing():
         lines += ["", "installed, and could be wrapped:"]
         lines += [f"  {one.library:<{WIDTH}} {one.package.partition('==')[0]}" for one in could_be]
         lines += ["", "  pip install " + " ".join(f"'{one.package}'" for one in could_be)]
+    if settings.trace:
+        lines += ["", f"functions traced in {', '.join(settings.trace)}:", *rules(settings)]
+        lines += [f"  {line}" for line in functions]
     lines += [
         "",
         "all telemetry says:",
@@ -64,6 +68,12 @@ def wrapped(found: Sequence[Library]) -> Iterator[str]:
             continue
         why = f" ({library.reason})" if library.reason else ""
         yield f"  {library.name:<{WIDTH}} {library.state.value}{why}"
+
+
+def rules(settings: Settings) -> Iterator[str]:
+    yield f"  calls of {1000 * settings.trace_min_duration_seconds:g} ms and more, those that fail or have something within them"
+    if settings.trace_budget < 1:
+        yield f"  as long as shorter calls cost no more than {100 * settings.trace_budget:g} % of the CPU time"
 
 
 def became(counts: Counts) -> str:

@@ -1,7 +1,7 @@
 """One call that instruments a program: what is true of it, where its telemetry goes, which libraries are wrapped.
 
     from sonde.sdk import instrument
-    instrument(service="shop")
+    instrument(service="shop", trace=["shop.*"])
 
 `sonde run` makes the same call before the program's first line. This is the place where the parts of the SDK are put together.
 """
@@ -12,9 +12,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
@@ -34,6 +34,9 @@ from sonde.sdk.surroundings import Surroundings, distribution_version, here
 from sonde.sdk.threads import carry_context
 from sonde.sdk.tracer import TracerProvider
 
+if TYPE_CHECKING:
+    from sonde.sdk.wrapping import Hook
+
 log = logging.getLogger("sonde.sdk")
 
 DISTRIBUTION = "sonde"
@@ -49,6 +52,8 @@ class Instrumented:
     pipeline: Pipeline
     libraries: list[Library] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    traced: Hook | None = None
+    """The functions that are traced, where any are."""
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
@@ -59,7 +64,8 @@ class Instrumented:
         """What is wrapped, what could be, where data goes and as what, as text to read."""
         from sonde.sdk.explain import explanation
 
-        return explanation(self.settings, dict(self.resource.attributes), self.libraries, self.notes, self.counts())
+        attributes, functions = dict(self.resource.attributes), self.traced.report() if self.traced is not None else []
+        return explanation(self.settings, attributes, self.libraries, self.notes, self.counts(), functions=functions)
 
     def counts(self) -> dict[Signal, Counts]:
         """What became of the telemetry; empty where OpenTelemetry's own exporters send it."""
@@ -113,14 +119,15 @@ def instrument(
     protocol: str | None = None,
     headers: Mapping[str, str] | None = None,
     attributes: Mapping[str, object] | None = None,
+    trace: Sequence[str] = (),
     **more: Any,
 ) -> Instrumented:
     """Instruments this process, the processes it forks included. Without arguments everything is found out.
 
     `service` is the service's name; `endpoint`, `protocol` and `headers` say where telemetry goes; `attributes` are those of the
-    resource. Every other setting of `Settings` may be given by its name. Variables win over arguments. A second call changes
-    nothing and gives what the first one gave. SdkError where a setting can't be right; nothing else that fails reaches the
-    program.
+    resource; `trace` are patterns of modules whose functions are traced. Every other setting of `Settings` may be given by its
+    name. Variables win over arguments. A second call changes nothing and gives what the first one gave. SdkError where a setting
+    can't be right; nothing else that fails reaches the program.
     """
     global _instrumented
     with _lock:
@@ -131,6 +138,7 @@ def instrument(
                 "protocol": protocol,
                 "headers": headers,
                 "attributes": attributes,
+                "trace": (trace,) if isinstance(trace, str) else tuple(trace),
             }
             _instrumented = start(read_settings(os.environ, given | more), here())
         return _instrumented
@@ -157,6 +165,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
         carry_context()
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
+    trace_functions(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
@@ -254,6 +263,21 @@ def record_exceptions(started: Instrumented) -> None:
         record_unhandled(started.settings.log_level, source=started.settings.source_lines)
 
 
+def trace_functions(started: Instrumented) -> None:
+    """Functions of modules by pattern; nothing of it is loaded where none is asked for."""
+    settings = started.settings
+    if not settings.trace:
+        return
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        started.notes.append("functions are not traced: spans are not sent")
+        return
+    from sonde.sdk.wrapping import install
+
+    started.traced = install(
+        settings.trace, min_duration_seconds=settings.trace_min_duration_seconds, budget=settings.trace_budget
+    )
+
+
 def one_line(started: Instrumented) -> str:
     """What a program says at its start."""
     if started.settings.disabled:
@@ -266,6 +290,7 @@ def one_line(started: Instrumented) -> str:
         f"{name} {version}".strip(),
         f"sends to {goal(started.settings)}",
         f"wraps {', '.join(wrapped) or 'no library'}" + (f" ({could_be} more could be)" if could_be else ""),
+        *([f"traces {', '.join(started.settings.trace)}"] if started.traced is not None else []),
         *started.notes,
     ]
     return "; ".join(parts) + " [sonde run --explain tells more]"

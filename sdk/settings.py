@@ -9,6 +9,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -32,6 +33,9 @@ SAMPLERS = (
     "parentbased_traceidratio",
 )
 LEVELS = ("debug", "info", "warning", "error", "critical")
+
+MODULES = re.compile(r"[\w*?\[\]!-]+(?:\.[\w*?\[\]!-]+)*")
+"""A pattern of modules."""
 
 Read = Callable[[str], Any]
 """Reads the text of a variable; ValueError says what to write."""
@@ -82,6 +86,14 @@ def milliseconds(text: str) -> float:
     found = number(text) / 1000
     if not found > 0:
         raise ValueError("write a number of milliseconds above 0")
+    return found
+
+
+def milliseconds_or_none(text: str) -> float:
+    """Seconds, of a number of milliseconds that may be 0."""
+    found = number(text) / 1000
+    if not found >= 0:
+        raise ValueError("write a number of milliseconds, or 0")
     return found
 
 
@@ -234,6 +246,25 @@ class Settings:
         "libraries that are left alone, such as redis,sqlite3; * for all",
         words,
     )
+    trace: tuple[str, ...] = setting(
+        (),
+        "SONDE_SDK_TRACE",
+        "patterns of modules whose functions are traced, such as shop.*,billing.tax: shop and all beneath it, and exactly one",
+        words,
+    )
+    trace_min_duration_seconds: float = setting(
+        0.001,
+        "SONDE_SDK_TRACE_MIN_DURATION",
+        "calls of those functions that are shorter, in milliseconds, are told only if they fail or something within them is told",
+        milliseconds_or_none,
+    )
+    trace_budget: float = setting(
+        0.01,
+        "SONDE_SDK_TRACE_BUDGET",
+        "the share of the program's CPU time, above 0 to 1, that shorter calls may cost; functions that cost more than they "
+        "tell are traced no longer, and reported (1: whatever it costs)",
+        number,
+    )
     exporter: str = setting(
         "sonde",
         "SONDE_SDK_EXPORTER",
@@ -277,6 +308,15 @@ class Settings:
         if not 0.0 <= self.sampler_ratio <= 1.0:
             raise SdkError(
                 f"OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1, such as 0.1, not {self.sampler_ratio:g}"
+            )
+        for pattern in self.trace:
+            if not MODULES.fullmatch(pattern):
+                raise SdkError(
+                    f"SONDE_SDK_TRACE: {pattern!r} names no modules; write for example shop.* or billing.tax"
+                )
+        if not 0.0 < self.trace_budget <= 1.0:
+            raise SdkError(
+                f"SONDE_SDK_TRACE_BUDGET must be a share above 0, up to 1, such as 0.01, not {self.trace_budget:g}"
             )
 
     def exporters(self, signal: str) -> tuple[str, ...]:

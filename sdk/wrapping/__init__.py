@@ -86,6 +86,13 @@ class Hook:
             with contextlib.suppress(RuntimeError):  # a program that ends starts no threads
                 threading.Thread(target=warn, args=(text,), name="sonde-sdk-tracing", daemon=True).start()
 
+    def report(self) -> list[str]:
+        """What is traced, and what no longer is and why, as lines to read."""
+        traced = sum(site.is_traced for site in self.sites.values())
+        lines = [f"{traced} functions of {len(set(self.modules))} modules"]
+        lines += [f"no longer: {verdict}" for verdict in self.verdicts]
+        return lines + self.notes
+
     def remove(self) -> None:
         """Everything is as it was before."""
         watch_no_longer(self._watch)
@@ -110,8 +117,7 @@ def leave_alone(site: Site) -> None:
 
 def install(patterns: Sequence[str], *, min_duration_seconds: float = 0.001, budget: float = 0.01) -> Hook:
     """Traces from now on. A call that takes less than `min_duration_seconds` is told only if it fails, or if something happened
-    within it that is told; `budget` is the share of the process's CPU time that calls may cost which are that short. SdkError
-    for a pattern that can't be one."""
+    within it that is told; `budget` is the share of the process's CPU time that calls may cost which are that short."""
     hook = Hook(patterns, min_duration_seconds, budget)
     if reason := why_not():
         hook.notes.append(f"functions are not traced: not possible with this Python ({reason})")

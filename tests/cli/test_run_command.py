@@ -48,12 +48,13 @@ def test_modules_and_scripts_are_run_by_this_python(words: list[str], command: l
 
 def test_flags_become_variables_that_win_over_those_that_were_there() -> None:
     before = {"OTEL_SERVICE_NAME": "old", "OTEL_RESOURCE_ATTRIBUTES": "team=a", "PYTHONPATH": f"/x{os.pathsep}/y"}
-    args = parsed("--service", "new", "--attr", "say=a,b", "--no-metrics", "python")
+    args = parsed("--service", "new", "--attr", "say=a,b", "--no-metrics", "--trace", "a.*", "--trace", "b", "python")
     found = run.environment(args, before)
     assert found["OTEL_SERVICE_NAME"] == "new"
     assert found["OTEL_RESOURCE_ATTRIBUTES"] == "team=a,say=a%2Cb"
     assert found["OTEL_METRICS_EXPORTER"] == "none"
     assert "OTEL_TRACES_EXPORTER" not in found
+    assert found["SONDE_SDK_TRACE"] == "a.*,b"
     assert found["PYTHONPATH"].split(os.pathsep) == [str(run.STARTUP), "/x", "/y"]
 
 

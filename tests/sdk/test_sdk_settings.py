@@ -122,6 +122,14 @@ def test_exporters_are_named(variable: str, text: str, goals: tuple[str, ...]) -
         ({"OTEL_RESOURCE_ATTRIBUTES": "staging"}, "write key=value,key2=value2"),
         ({"OTEL_TRACES_SAMPLER": "sometimes"}, "write one of always_on, always_off, traceidratio"),
         ({"OTEL_TRACES_SAMPLER_ARG": "1.5"}, "OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1"),
+        ({"SONDE_SDK_TRACE": "shop.*,shop.cart:total"}, "'shop.cart:total' names no modules; write for example shop.*"),
+        ({"SONDE_SDK_TRACE": "shop..cart"}, "'shop..cart' names no modules"),
+        ({"SONDE_SDK_TRACE": "shop/cart.py"}, "'shop/cart.py' names no modules"),
+        ({"SONDE_SDK_TRACE_MIN_DURATION": "-1"}, "write a number of milliseconds, or 0"),
+        (
+            {"SONDE_SDK_TRACE_BUDGET": "0"},
+            "SONDE_SDK_TRACE_BUDGET must be a share above 0, up to 1, such as 0.01, not 0",
+        ),
         (
             {"SONDE_SDK_TRACES": "shop.*"},
             "SONDE_SDK_TRACES, which is no setting of the SDK; those are SONDE_SDK_COMMAND_ARGS,",
@@ -132,6 +140,15 @@ def test_mistakes_are_met_with_a_sentence(environ: dict[str, str], says: str) ->
     with pytest.raises(SdkError) as refused:
         urls(environ)
     assert says in str(refused.value)
+
+
+def test_functions_are_traced_by_pattern_with_a_minimum_and_a_budget() -> None:
+    settings = read_settings({"SONDE_SDK_TRACE": "shop.*, billing.tax", "SONDE_SDK_TRACE_MIN_DURATION": "0"})
+    assert settings.trace == ("shop.*", "billing.tax")
+    assert settings.trace_min_duration_seconds == 0
+    assert read_settings({}, {"trace": ("shop",), "trace_budget": 0.5}).trace_budget == 0.5
+    with pytest.raises(SdkError, match="names no modules"):
+        read_settings({}, {"trace": ("shop.",)})
 
 
 def test_a_header_that_is_not_understood_is_not_shown() -> None:
