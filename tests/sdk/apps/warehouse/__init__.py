@@ -1,0 +1,1 @@
+"""A package that knows nothing of telemetry but for what `sold.py` says by itself."""
