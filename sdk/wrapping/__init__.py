@@ -84,7 +84,7 @@ class Hook:
         if found:
             text = ", ".join(str(verdict) for _, verdict in found)
             with contextlib.suppress(RuntimeError):  # a program that ends starts no threads
-                threading.Thread(target=warn, args=(text,), name="sonde-sdk-tracing").start()
+                threading.Thread(target=warn, args=(text,), name="sonde-sdk-tracing", daemon=False).start()
 
     def report(self) -> list[str]:
         """What is traced, and what no longer is and why, as lines to read."""

@@ -30,7 +30,7 @@ def take_stock() -> None:
 def count_until_it_is_too_dear() -> None:
     traced = getattr(current(), "traced", None)
     assert traced is not None
-    while not traced.verdicts:
+    while not any(verdict.name == "warehouse.shelves.quiet" for verdict in traced.verdicts):
         for number in range(1000):
             shelves.quiet(number)
 

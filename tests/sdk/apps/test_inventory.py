@@ -73,7 +73,7 @@ def test_without_a_minimum_every_call_is_told_but_of_what_is_traced_already(serv
 
 
 def test_a_function_that_costs_more_than_it_tells_is_traced_no_longer_and_reported(server: Running) -> None:
-    done = take_stock(server, "dear", "--count", SONDE_SDK_TRACE_MIN_DURATION=HOUR, SONDE_SDK_TRACE_BUDGET="0.0001")
+    done = take_stock(server, "dear", "--count", SONDE_SDK_TRACE_MIN_DURATION=HOUR, SONDE_SDK_TRACE_BUDGET="0.001")
     assert "  no longer: warehouse.shelves.quiet (" in done.stdout
     said = [record["body"] for record in logs(server, "dear", 2)]
     assert any(body.startswith("no longer traced") and "warehouse.shelves.quiet" in body for body in said)
