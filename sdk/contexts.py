@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from opentelemetry.context import _RUNTIME_CONTEXT, Context
+from opentelemetry.context import _RUNTIME_CONTEXT, _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 SPAN: Final[str] = _SPAN_KEY
 """Where a context holds its span."""
+
+SUPPRESSED: Final[str] = _SUPPRESS_INSTRUMENTATION_KEY
+"""Where a context says that what happens within it is not to be told: it is telemetry itself."""
 
 _runtime: Any = _RUNTIME_CONTEXT
 current: Callable[[], Context] = _runtime.get_current
@@ -30,6 +33,13 @@ def with_span(before: Context, span: object) -> Context:
         return Context({SPAN: span})
     found = Context(before)
     _set_item(found, SPAN, span)
+    return found
+
+
+def suppressed(before: Context) -> Context:
+    """`before`, in which nothing is to be told."""
+    found = Context(before)
+    _set_item(found, SUPPRESSED, True)
     return found
 
 

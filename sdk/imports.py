@@ -29,12 +29,12 @@ _watching: list[Watch] = []
 _lock = threading.Lock()
 
 
-def watch_imports(watch: Watch) -> list[ModuleType]:
-    """From now on. What it matches that is there already is given back: it is for the caller to see to that."""
+def watch_imports(watch: Watch) -> list[tuple[str, ModuleType]]:
+    """From now on. What it matches that is there already is given back by name: it is for the caller to see to that."""
     with _lock:
         _watching.append(watch)
         _hook_in()
-        return [module for name, module in list(sys.modules.items()) if module is not None and watch.matches(name)]
+        return [(name, module) for name, module in list(sys.modules.items()) if watch.matches(name)]
 
 
 def watch_no_longer(watch: Watch) -> None:

@@ -48,21 +48,23 @@ class Hook:
         self._watch = Watch(matching(patterns), self.trace_module)
 
     def begin(self) -> None:
-        for module in watch_imports(self._watch):
-            if is_being_imported(module.__name__):
-                self.notes.append(f"{module.__name__} is not traced: it calls instrument() while it is imported itself")
+        for name, module in watch_imports(self._watch):
+            if is_being_imported(name):
+                self.notes.append(f"{name} is not traced: it calls instrument() while it is imported itself")
             else:
                 self.trace_module(module)
 
     def trace_module(self, module: ModuleType) -> None:
         """All functions of a module whose code has run. What fails is noted, and does not reach who imports it."""
         try:
-            self.modules.append(module.__name__)
-            for function in functions_of(module):
-                if function not in self.sites:
-                    self.trace_function(function)
+            functions = list(functions_of(module))
         except Exception as error:
-            self.note(module.__name__, error)
+            self.note(str(getattr(module, "__name__", module)), error)
+            return
+        self.modules.append(module.__name__)
+        for function in functions:
+            if function not in self.sites:
+                self.trace_function(function)
 
     def trace_function(self, function: FunctionType) -> None:
         try:
@@ -102,7 +104,7 @@ class Hook:
 
 
 def warn(text: str) -> None:
-    log.warning("no longer traced, for they cost more than they tell: %s", text)
+    log.warning("no longer traced: %s", text)
 
 
 def trace(function: FunctionType, site: Site) -> None:

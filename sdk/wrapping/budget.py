@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter_ns, process_time_ns
@@ -26,20 +27,15 @@ EXPORT_FACTOR = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """A function that is no longer traced: how many of its calls told nothing, how many were spans, how often it was resumed as a
-    generator, and what all that cost lately, in `seconds` of CPU time of the `of_seconds` that the process took meanwhile."""
+    """A function that is no longer traced, why, and how many of its calls told nothing and were spans until then."""
 
     name: str
+    reason: str
     dropped: int
     kept: int
-    resumed: int
-    seconds: float
-    of_seconds: float
 
     def __str__(self) -> str:
-        calls = f"{self.dropped} calls told nothing, {self.kept} were spans"
-        calls += f", resumed {self.resumed} times" if self.resumed else ""
-        return f"{self.name} ({calls}, {self.seconds:.2g} of {self.of_seconds:.2g} s of CPU time)"
+        return f"{self.name} ({self.reason})"
 
 
 class Budget:
@@ -78,6 +74,13 @@ class Budget:
     def pay_for_kept(self, site: Site, took_ns: int) -> None:
         self._pay(site, EXPORT_FACTOR * took_ns)
 
+    def look_at_depth(self, sites: list[Site]) -> None:
+        """Functions that call themselves, directly or through others, are let go of: each level takes three frames of the stack, and
+        may end in a RecursionError where it did not."""
+        often = [site for site, times in Counter(sites).items() if times > 1 and site.is_traced]
+        reason = f"calls itself, {len(sites)} deep"
+        self._let_go([(site, Verdict(site.name, reason, site.dropped, site.kept)) for site in often])
+
     def _pay(self, site: Site, cost_ns: float) -> None:
         if not site.is_traced:
             return  # a call that goes on while it was let go of
@@ -107,7 +110,10 @@ class Budget:
             if left <= self.allowance_ns / 2:
                 break
             left -= site.spent_ns
-            verdict = Verdict(site.name, site.dropped, site.kept, site.resumed, site.spent_ns / 1e9, passed_seconds)
+            calls = f"{site.dropped} calls told nothing, {site.kept} were spans"
+            calls += f", resumed {site.resumed} times" if site.resumed else ""
+            cost = f"{site.spent_ns / 1e9:.2g} of {passed_seconds:.2g} s of CPU time"
+            verdict = Verdict(site.name, f"costs more than it tells: {calls}, {cost}", site.dropped, site.kept)
             found.append((site, verdict))
         return found
 
@@ -129,6 +135,8 @@ class Unpaid:
     def pay_for_dropped(self, site: Site) -> None: ...
 
     def pay_for_kept(self, site: Site, took_ns: int) -> None: ...
+
+    def look_at_depth(self, sites: list[Site]) -> None: ...
 
 
 def cost_of_a_dropped_call_ns(put_around: Callable[[FunctionType, Site], object]) -> float:

@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 from sonde.sdk.calls import Begin
-from sonde.sdk.contexts import SPAN, current, with_span
+from sonde.sdk.contexts import SPAN, SUPPRESSED, attach, current, leave, suppressed, with_span
 from sonde.sdk.spans import status_of, tracer
 from sonde.sdk.wrapping.site import TOLD_EVERY, Site
 
@@ -25,9 +25,11 @@ from sonde.sdk.wrapping.site import TOLD_EVERY, Site
 class Pending(trace.Span):
     """Made by `begin` alone; not by its constructor, for the time that takes."""
 
-    __slots__ = ("_before", "_end", "_in_another", "_site", "_span", "_start", "_took")
+    __slots__ = ("_before", "_depth", "_end", "_in_another", "_site", "_span", "_start", "_took")
     _before: Context
     """The context that the call was made in."""
+    _depth: int
+    """How many calls that are traced this one is within, as far as no other span comes between."""
     _site: Site
     _span: trace.Span | None
     _start: int
@@ -79,7 +81,11 @@ class Pending(trace.Span):
         span = self._span
         if span is None:
             site, began = self._site, time_ns()
-            made = tracer().start_span(site.name, self._before, attributes=site.attributes, start_time=self._start)
+            token = attach(suppressed(current()))  # a processor of the app's own may be traced itself
+            try:
+                made = tracer().start_span(site.name, self._before, attributes=site.attributes, start_time=self._start)
+            finally:
+                leave(token)
             self._took = time_ns() - began
             self._span = span = self.__dict__.setdefault("made", made)
             if self._end:
@@ -90,7 +96,11 @@ class Pending(trace.Span):
         """Once, whoever comes first."""
         ours = object()
         if self.__dict__.setdefault("finished", ours) is ours:
-            span.end(self._end)
+            token = attach(suppressed(current()))
+            try:
+                span.end(self._end)
+            finally:
+                leave(token)
 
     # OpenTelemetry's Span, and what SDKs add to it.
 
@@ -134,18 +144,51 @@ class Pending(trace.Span):
         return getattr(self.real(), name)
 
 
+class Ignored:
+    """A call that is not to be told."""
+
+    def resumed(self) -> bool:
+        return False
+
+    def failed(self, error: BaseException) -> None: ...
+
+    def over(self) -> None: ...
+
+
+IGNORED = Ignored()
+DEEP = 50
+"""Calls within calls that make it worth a look whether a function calls itself."""
 _new = object.__new__
 
 
 def beginning(site: Site) -> Begin:
     """Begins calls of the function at `site`."""
 
-    def begin() -> tuple[Pending, Context]:
+    def begin() -> tuple[Pending | Ignored, Context]:
         before = current()
+        if SUPPRESSED in before:
+            return IGNORED, before
+        caller = before.get(SPAN)
         pending = _new(Pending)
         pending._site, pending._before, pending._span = site, before, None
         pending._in_another, pending._end, pending._took = None, 0, 0
+        if type(caller) is Pending:
+            pending._depth = depth = caller._depth + 1
+            if not depth % DEEP:
+                site.purse.look_at_depth(sites_above(pending))
+        else:
+            pending._depth = 0
         pending._start = time_ns()
         return pending, with_span(before, pending)
 
     return begin
+
+
+def sites_above(pending: Pending) -> list[Site]:
+    """Of the last calls, this one first."""
+    found: list[Site] = []
+    above: object = pending
+    while type(above) is Pending and len(found) < DEEP:
+        found.append(above._site)
+        above = above._before.get(SPAN)
+    return found

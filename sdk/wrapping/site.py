@@ -12,13 +12,16 @@ TOLD_EVERY = 1024
 
 
 class Purse(Protocol):
-    """What calls are paid from."""
+    """What calls are paid from, and who looks after them."""
 
     def pay_for_dropped(self, site: Site) -> None:
         """`TOLD_EVERY` calls, or so many times that a generator was resumed."""
 
     def pay_for_kept(self, site: Site, took_ns: int) -> None:
         """A call that was kept although it was short; `took_ns` to make its span."""
+
+    def look_at_depth(self, sites: list[Site]) -> None:
+        """So many calls are within one another, each of the function at its site."""
 
 
 class Site:

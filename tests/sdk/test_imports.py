@@ -57,7 +57,7 @@ def test_a_watch_is_told_of_every_module_that_it_means_each_time(made: Path) -> 
     heard: list[str] = []
     watch = Watch(lambda name: name.startswith("awaited_"), lambda module: heard.append(module.__name__))
     importlib.import_module("awaited_a")
-    assert [module.__name__ for module in watch_imports(watch)] == ["awaited_a"]
+    assert [name for name, _ in watch_imports(watch)] == ["awaited_a"]
     importlib.reload(importlib.import_module("awaited_b"))
     assert heard == ["awaited_b", "awaited_b"]
     watch_no_longer(watch)
