@@ -75,7 +75,7 @@ class Budget:
         self._pay(site, EXPORT_FACTOR * took_ns)
 
     def look_at_depth(self, sites: list[Site]) -> None:
-        """Functions that call themselves, directly or through others, are let go of: each level takes three frames of the stack, and
+        """Functions that call themselves, directly or through others, are let go of: a level takes three frames of the stack, and
         may end in a RecursionError where it did not."""
         often = [site for site, times in Counter(sites).items() if times > 1 and site.is_traced]
         reason = f"calls itself, {len(sites)} deep"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -59,10 +59,15 @@ def put_back(function: FunctionType, code: CodeType) -> None:
 
 def passing_on(code: CodeType, call: Callable[..., Any]) -> CodeType:
     """Code with the parameters, kind and place of `code`, which passes everything on to `call`."""
-    made = compiled(template(code), *signature(code))
-    units = len(made.co_code) // 2
+    varargs, varkeywords = bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    made = compiled(
+        template(code), code.co_posonlyargcount, code.co_argcount, code.co_kwonlyargcount, varargs, varkeywords
+    )
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + varargs + varkeywords]
+    units, renamed = len(made.co_code) // 2, dict(zip(made.co_varnames, names, strict=False))
     return made.replace(
-        co_consts=tuple(call if constant == CALL else constant for constant in made.co_consts),
+        co_consts=tuple(call if constant == CALL else named(constant, renamed) for constant in made.co_consts),
+        co_varnames=names + made.co_varnames[len(names) :],
         co_freevars=code.co_freevars,
         co_flags=made.co_flags | code.co_flags & inspect.CO_ITERABLE_COROUTINE,
         co_filename=code.co_filename,
@@ -75,6 +80,13 @@ def passing_on(code: CodeType, call: Callable[..., Any]) -> CodeType:
     )
 
 
+def named(constant: Any, names: Mapping[str, str]) -> Any:
+    """A constant that is the name of a keyword, or several, under the names that they have."""
+    if isinstance(constant, tuple):
+        return tuple(named(each, names) for each in constant)
+    return names.get(constant, constant) if isinstance(constant, str) else constant
+
+
 def template(code: CodeType) -> str:
     if code.co_flags & inspect.CO_ASYNC_GENERATOR:
         return ASYNC_GENERATOR
@@ -83,34 +95,42 @@ def template(code: CodeType) -> str:
     return GENERATOR if code.co_flags & inspect.CO_GENERATOR else PLAIN
 
 
-def signature(code: CodeType) -> tuple[str, str]:
-    """The parameters of `code` without their defaults, which are the function's, and the arguments that pass them on."""
-    names, rest = list(code.co_varnames), code.co_argcount + code.co_kwonlyargcount
-    positional, keywords = names[: code.co_argcount], names[code.co_argcount : rest]
-    parameters = [*positional[: code.co_posonlyargcount], *(["/"] if code.co_posonlyargcount else [])]
-    parameters += positional[code.co_posonlyargcount :]
-    arguments = [*positional]
-    if code.co_flags & inspect.CO_VARARGS:
-        parameters.append(f"*{names[rest]}")
-        arguments.append(f"*{names[rest]}")
-        rest += 1
-    elif keywords:
-        parameters.append("*")
-    parameters += keywords
-    arguments += [f"{name}={name}" for name in keywords]
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        parameters.append(f"**{names[rest]}")
-        arguments.append(f"**{names[rest]}")
-    return ", ".join(parameters), ", ".join(arguments)
-
-
 @cache
-def compiled(source: str, parameters: str, arguments: str) -> CodeType:
-    text = source.format(parameters=parameters, call=f"{CALL!r}({arguments})")
+def compiled(
+    source: str, only_positional: int, positional: int, keywords: int, varargs: bool, varkeywords: bool
+) -> CodeType:
+    """Code with so many parameters, whose names are made up: to compile takes the time of all else ten times, and functions have
+    few shapes."""
+    text = source.format(
+        parameters=", ".join(parameters(only_positional, positional, keywords, varargs, varkeywords)),
+        call=f"{CALL!r}({', '.join(arguments(positional, keywords, varargs, varkeywords))})",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a text that is called
         module = compile(text, "<sonde.sdk.wrapping>", "exec", dont_inherit=True)
     return next(constant for constant in module.co_consts if isinstance(constant, CodeType))
+
+
+def parameters(only_positional: int, positional: int, keywords: int, varargs: bool, varkeywords: bool) -> Iterator[str]:
+    """Without defaults, for these are the function's."""
+    for number in range(positional):
+        yield f"_sonde_p{number}"
+        if number == only_positional - 1:
+            yield "/"
+    if varargs or keywords:
+        yield "*_sonde_args" if varargs else "*"
+    yield from (f"_sonde_k{number}" for number in range(keywords))
+    if varkeywords:
+        yield "**_sonde_kwargs"
+
+
+def arguments(positional: int, keywords: int, varargs: bool, varkeywords: bool) -> Iterator[str]:
+    yield from (f"_sonde_p{number}" for number in range(positional))
+    if varargs:
+        yield "*_sonde_args"
+    yield from (f"_sonde_k{number}=_sonde_k{number}" for number in range(keywords))
+    if varkeywords:
+        yield "**_sonde_kwargs"
 
 
 @cache
