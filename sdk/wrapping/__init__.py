@@ -21,6 +21,7 @@ from sonde.sdk.wrapping.budget import Budget, Verdict, cost_of_a_dropped_call_ns
 from sonde.sdk.wrapping.members import functions_of
 from sonde.sdk.wrapping.patterns import matching
 from sonde.sdk.wrapping.pending import beginning
+from sonde.sdk.wrapping.script import script_names, when_defined
 from sonde.sdk.wrapping.site import Site
 from sonde.sdk.wrapping.swap import put_around, put_back, why_not
 
@@ -49,10 +50,17 @@ class Hook:
 
     def begin(self) -> None:
         for name, module in watch_imports(self._watch):
+            if name == "__main__":
+                continue
             if is_being_imported(name):
                 self.notes.append(f"{name} is not traced: it calls instrument() while it is imported itself")
             else:
                 self.trace_module(module)
+        if any(map(self._watch.matches, script_names())):
+            try:
+                when_defined(self.trace_module)
+            except RuntimeError as error:
+                self.note("__main__", error)
 
     def trace_module(self, module: ModuleType) -> None:
         """All functions of a module whose code has run. What fails is noted, and does not reach who imports it."""
