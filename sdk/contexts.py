@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,5 +44,7 @@ def suppressed(before: Context) -> Context:
 
 def leave(token: Any) -> None:
     """Detaches, where that can be: a generator may be closed in another context than it was resumed in."""
-    with contextlib.suppress(ValueError):
+    try:  # noqa: SIM105 - contextlib.suppress takes five times as long
         detach(token)
+    except ValueError:
+        pass

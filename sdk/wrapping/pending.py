@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 from sonde.sdk.calls import Begin
-from sonde.sdk.contexts import SPAN, SUPPRESSED, attach, current, leave, suppressed, with_span
+from sonde.sdk.contexts import SPAN, SUPPRESSED, attach, current, detach, suppressed, with_span
 from sonde.sdk.spans import status_of, tracer
 from sonde.sdk.wrapping.site import TOLD_EVERY, Site
 
@@ -85,7 +85,7 @@ class Pending(trace.Span):
             try:
                 made = tracer().start_span(site.name, self._before, attributes=site.attributes, start_time=self._start)
             finally:
-                leave(token)
+                detach(token)
             self._took = time_ns() - began
             self._span = span = self.__dict__.setdefault("made", made)
             if self._end:
@@ -100,7 +100,7 @@ class Pending(trace.Span):
             try:
                 span.end(self._end)
             finally:
-                leave(token)
+                detach(token)
 
     # OpenTelemetry's Span, and what SDKs add to it.
 
