@@ -88,11 +88,14 @@ class Hook:
 
     def let_go(self, found: list[tuple[Site, Verdict]]) -> None:
         """Those functions are as they were before. Said by another thread: this one may hold locks that a log handler waits for."""
+        verdicts = []
         for site, verdict in found:
-            leave_alone(site)
-            self.verdicts.append(verdict)
-        if found:
-            text = ", ".join(str(verdict) for _, verdict in found)
+            if site.is_traced:
+                leave_alone(site)
+                verdicts.append(verdict)
+        self.verdicts += verdicts
+        if verdicts:
+            text = ", ".join(map(str, verdicts))
             with contextlib.suppress(RuntimeError):  # a program that ends starts no threads
                 threading.Thread(target=warn, args=(text,), name="sonde-sdk-tracing", daemon=False).start()
 

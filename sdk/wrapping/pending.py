@@ -92,6 +92,14 @@ class Pending(trace.Span):
                 self._finish(span)
         return span
 
+    def still_there(self) -> object:
+        """Of a call that is over the span that it was, or the nearest around it that is there: a task that starts the next one, and
+        that the next, would keep all that were before in memory."""
+        above: object = self
+        while type(above) is Pending and above._end:
+            above = above._span if above._span is not None else above._before.get(SPAN)
+        return trace.INVALID_SPAN if above is None else above
+
     def _finish(self, span: trace.Span) -> None:
         """Once, whoever comes first."""
         ours = object()
@@ -169,6 +177,9 @@ def beginning(site: Site) -> Begin:
         if SUPPRESSED in before:
             return IGNORED, before
         caller = before.get(SPAN)
+        if type(caller) is Pending and caller._end:
+            caller = caller.still_there()
+            before = with_span(before, caller)
         pending = _new(Pending)
         pending._site, pending._before, pending._span = site, before, None
         pending._in_another, pending._end, pending._took = None, 0, 0

@@ -158,6 +158,12 @@ def test_one_line_is_enough_and_without_a_receiver_all_is_counted_and_nothing_sa
     [
         ({"OTEL_SERVICE_NAME": "till"}, 1, "sonde: till; sends to http://127.0.0.1:"),
         ({"OTEL_SDK_DISABLED": "true"}, 0, "nothing is done"),
+        ({"SONDE_SDK_TRACE": "shop.*"}, 1, "; traces shop.* ["),
+        (
+            {"SONDE_SDK_TRACE": "shop.*", "OTEL_TRACES_EXPORTER": "none"},
+            0,
+            "functions are not traced: spans are not sent",
+        ),
     ],
 )
 def test_a_program_says_one_line_at_its_start(more: dict[str, str], sent: int, says: str, tmp_path: Path) -> None:

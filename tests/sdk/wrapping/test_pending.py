@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.context import get_current
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from sonde.sdk import event, span
@@ -209,6 +210,41 @@ def test_a_call_is_told_after_all_when_a_thread_that_it_started_has_something_to
     call, later = telling.get_finished_spans()
     assert later.parent == call.context
     assert (call.end_time or 0) <= (later.start_time or 0)
+
+
+def test_tasks_that_start_one_another_keep_nothing_of_those_before_in_memory() -> None:
+    """Each takes the context of the one before, which has ended by then."""
+    context, calls = get_current(), []
+
+    def next_one() -> None:
+        calls.append(get_current())
+
+    function = traced(next_one)
+    for _ in range(200):
+        token = attach(context)
+        function()
+        detach(token)
+        context = calls.pop()
+    gc.collect()
+    assert sum(type(one) is Pending for one in gc.get_objects()) <= 2
+
+
+def test_a_call_in_the_context_of_one_that_is_over_belongs_to_what_is_there(telling: InMemorySpanExporter) -> None:
+    contexts = []
+
+    def starts_something() -> None:
+        contexts.append(get_current())
+
+    with span("around") as outer:
+        traced(starts_something)()
+        long(starts_something)()
+    for context in contexts:
+        token = attach(context)
+        long(nothing)()
+        detach(token)
+    told, _, *later = telling.get_finished_spans()
+    parents = [one.parent.span_id for one in later if one.parent]
+    assert parents == [outer.get_span_context().span_id, told.context.span_id if told.context else 0]
 
 
 def test_threads_that_ask_at_once_get_the_same_span(telling: InMemorySpanExporter) -> None:
