@@ -28,7 +28,8 @@ from opentelemetry.sdk.metrics._internal.measurement_consumer import Synchronous
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace.propagation import _SPAN_KEY
-from sonde.sdk.recording import FLAGS, PLAIN, SAMPLED, Span, context_of, current
+from sonde.sdk.contexts import current
+from sonde.sdk.recording import FLAGS, PLAIN, SAMPLED, Span, context_of
 
 Measure = Callable[..., None]
 Sums = dict[tuple[Any, ...], tuple[_Aggregation[Any], ...]]

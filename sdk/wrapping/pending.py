@@ -8,6 +8,7 @@ nothing that is told refers to a call that is not. This is so with every provide
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from time import time_ns
 from typing import Any
@@ -20,6 +21,8 @@ from sonde.sdk.calls import Begin
 from sonde.sdk.contexts import SPAN, SUPPRESSED, attach, current, detach, suppressed, with_span
 from sonde.sdk.spans import status_of, tracer
 from sonde.sdk.wrapping.site import TOLD_EVERY, Site
+
+log = logging.getLogger("sonde.sdk")
 
 
 class Pending(trace.Span):
@@ -51,14 +54,16 @@ class Pending(trace.Span):
         """What goes through several traced calls is recorded where it was raised; it makes all of them errors."""
         if not isinstance(error, Exception):
             return
-        span = self.real()
-        if self._in_another is not error:
-            span.record_exception(error)
-        span.set_status(status_of(error))
-        self._in_another = None
         caller = self._before.get(SPAN)
         if type(caller) is Pending:
             caller._in_another = error
+        try:
+            span = self.real()
+            if self._in_another is not error:
+                span.record_exception(error)
+            span.set_status(status_of(error))
+        except Exception as own:
+            say(self._site, own)
 
     def over(self) -> None:
         self._end = end = time_ns()
@@ -69,11 +74,14 @@ class Pending(trace.Span):
             site.dropped = dropped = site.dropped + 1
             if not dropped % TOLD_EVERY:
                 site.purse.pay_for_dropped(site)
-        else:
+            return
+        try:
             span = self.real()
             ready = time_ns()
             self._finish(span)
             site.count_kept(lasted, self._took + time_ns() - ready)
+        except Exception as own:
+            say(site, own)
 
     def real(self) -> trace.Span:
         """The span that this one is. It is made now, where nobody asked before; by two threads at once, of whose spans one counts.
@@ -150,6 +158,11 @@ class Pending(trace.Span):
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.real(), name)
+
+
+def say(site: Site, error: Exception) -> None:
+    """What goes wrong with telemetry, in a sampler or a processor or an exception's own text, does not reach the program."""
+    log.debug("a call of %s is not told", site.name, exc_info=error)
 
 
 class Ignored:

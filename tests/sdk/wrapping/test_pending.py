@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import attach, detach, get_current
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from sonde.sdk import event, span
@@ -160,6 +161,29 @@ def test_what_goes_through_several_calls_is_recorded_where_it_was_raised(telling
     )
     recorded = {name: [dict(one.attributes or {})["exception.type"] for one in of.events] for name, of in told.items()}
     assert recorded == {"fails": ["KeyError"], "passes_on": [], "turns": ["OSError"]}
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("says nothing")
+
+
+def test_what_goes_wrong_with_telemetry_does_not_reach_the_program(telling: InMemorySpanExporter) -> None:
+    """An exception that can't be written down, and a processor that fails."""
+
+    class Failing(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            raise RuntimeError("full")
+
+    def unspeakable() -> None:
+        raise Unspeakable
+
+    with pytest.raises(Unspeakable):
+        traced(unspeakable)()
+    provider: Any = trace.get_tracer_provider()
+    provider.add_span_processor(Failing())
+    assert long(nothing)() == "done"
+    assert trace.get_current_span() is trace.INVALID_SPAN
 
 
 def test_a_task_that_is_cancelled_is_no_error_and_short_ones_are_not_told(telling: InMemorySpanExporter) -> None:
