@@ -10,6 +10,8 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sonde.sdk.wrapping.swap import put_around, put_back, why_not
 
 KEPT = object()
@@ -109,6 +111,41 @@ def test_a_call_gives_and_raises_what_it_did(function: Any, args: Any, kwargs: A
         put_back(function, code)
     assert function.__code__ is code
     assert outcome(function, args, kwargs) == before
+
+
+@st.composite
+def signatures(draw: st.DrawFn) -> str:
+    """Parameters of every kind, with defaults and without."""
+    counts = [draw(st.integers(0, 2)) for _ in range(3)]
+    names = [[f"{kind}{number}" for number in range(count)] for kind, count in zip("pqk", counts, strict=True)]
+    positional = names[0] + names[1]
+    without = draw(st.integers(0, len(positional)))
+    texts = [name if at < without else f"{name}={at}" for at, name in enumerate(positional)]
+    if names[0]:
+        texts.insert(len(names[0]), "/")
+    varargs = draw(st.booleans())
+    if varargs or names[2]:
+        texts.append("*rest" if varargs else "*")
+    texts += [f"{name}=9" if draw(st.booleans()) else name for name in names[2]]
+    if draw(st.booleans()):
+        texts.append("**named")
+    return ", ".join(texts)
+
+
+@given(
+    signatures(),
+    st.lists(st.integers(), max_size=5),
+    st.dictionaries(st.sampled_from(["p0", "q0", "q1", "k0", "k1", "other"]), st.integers(), max_size=4),
+)
+def test_whatever_the_parameters_and_the_call(text: str, args: list[int], kwargs: dict[str, int]) -> None:
+    made: dict[str, Any] = {}
+    exec(f"def function({text}): return dict(locals())", made)
+    function, heard = made["function"], list[Any]()
+    before, signature = outcome(function, args, kwargs), inspect.signature(function)
+    put_around(function, noting(heard))
+    assert outcome(function, args, kwargs) == before
+    assert inspect.signature(function) == signature
+    assert len(heard) == (0 if isinstance(before, str) else 1)
 
 
 def generator(stop: int) -> Iterator[int]:
