@@ -87,6 +87,8 @@ class Instrumented:
             return
         self._ended_in = os.getpid()
         libraries.wrap_no_more()
+        if self.traced is not None:
+            self.traced.remove()
         deadline = time.monotonic() + self.settings.exit_seconds
         if self.meter_provider is not None:
             self.meter_provider.shutdown(timeout_millis=1000 * self.settings.exit_seconds)

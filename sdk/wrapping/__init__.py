@@ -107,11 +107,10 @@ class Hook:
         return lines + self.notes
 
     def remove(self) -> None:
-        """Everything is as it was before."""
+        """Every function is as it was before, and no more are traced."""
         watch_no_longer(self._watch)
         for site in self.sites.values():
             leave_alone(site)
-        self.sites.clear()
 
 
 def warn(text: str) -> None:

@@ -116,7 +116,11 @@ ONE_LINE = """
     from opentelemetry import trace
     from sonde.sdk import SdkError, instrument
 
-    first = instrument(service="till", attributes={"team": "a"}, exit_seconds=0.2)
+    def quiet(): ...
+    code = quiet.__code__
+
+    first = instrument(service="till", attributes={"team": "a"}, exit_seconds=0.2, trace="__main__")
+    assert quiet.__code__ is not code
     assert instrument(service="other") is first
     assert first.resource.attributes["service.name"] == "till"
     assert first.resource.attributes["team"] == "a"
@@ -133,6 +137,7 @@ ONE_LINE = """
     assert trace.get_current_span() is trace.INVALID_SPAN
     first.flush(0.1)
     first.shutdown()
+    assert quiet.__code__ is code
     for signal, counts in first.counts().items():
         print(signal.value, counts.received, counts.sent, sum(counts.dropped.values()))
 """
