@@ -70,6 +70,35 @@ def is_being_imported(name: str) -> bool:
     return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
 
 
+def when_run(module: ModuleType, callback: Callback) -> None:
+    """Calls back once, when the code of a module that is being imported just now has run to its end, before anyone has got it."""
+    spec = module.__spec__
+    if spec is not None:
+        spec.__class__ = _Running
+        vars(spec)[_Running.CALLBACKS] = [*vars(spec).get(_Running.CALLBACKS, []), (module, callback)]
+
+
+class _Running(ModuleSpec):
+    """The spec of a module whose code runs. Python's import says by `_initializing` that it no longer does."""
+
+    CALLBACKS = "_sonde_callbacks"
+
+    @property
+    def _initializing(self) -> bool:
+        return bool(vars(self)["_initializing"])
+
+    @_initializing.setter
+    def _initializing(self, value: bool) -> None:
+        vars(self)["_initializing"] = value
+        if value:
+            return
+        waiting = vars(self).pop(self.CALLBACKS)
+        self.__class__ = ModuleSpec  # type: ignore[assignment]
+        for module, callback in waiting:
+            if sys.modules.get(self.name) is module:  # it did not fail
+                callback(module)
+
+
 def _call_back(module: ModuleType) -> None:
     with _lock:
         callbacks = _waiting.pop(module.__name__, [])

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import FunctionType, ModuleType
 
 from sonde.sdk.calls import around
-from sonde.sdk.imports import Watch, is_being_imported, watch_imports, watch_no_longer
+from sonde.sdk.imports import Watch, is_being_imported, watch_imports, watch_no_longer, when_run
 from sonde.sdk.wrapping.budget import Budget, Verdict, cost_of_a_dropped_call_ns
 from sonde.sdk.wrapping.members import functions_of
 from sonde.sdk.wrapping.patterns import matching
@@ -53,7 +53,7 @@ class Hook:
             if name == "__main__":
                 continue
             if is_being_imported(name):
-                self.notes.append(f"{name} is not traced: it calls instrument() while it is imported itself")
+                when_run(module, self.trace_module)
             else:
                 self.trace_module(module)
         if any(map(self._watch.matches, script_names())):

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from sonde.sdk import imports
 from sonde.sdk.imports import Watch, watch_imports, watch_no_longer, when_imported
 
 
@@ -71,3 +72,25 @@ def test_a_module_sees_its_own_loader(made: Path) -> None:
     assert type(module.__loader__).__name__ == "SourceFileLoader"
     assert module.__spec__ is not None
     assert module.__spec__.loader is module.__loader__
+
+
+@pytest.mark.parametrize(("end", "told"), [("", ["value True", "other True"]), ("raise OSError", [])])
+def test_a_module_can_be_waited_for_while_its_code_runs(end: str, told: list[str], made: Path) -> None:
+    heard: list[str] = []
+    imports.heard = heard  # type: ignore[attr-defined]
+    (made / "awaited_a.py").write_text(
+        "import sys\nfrom sonde.sdk import imports\n"
+        "for name in ('value', 'other'):\n"
+        "    imports.when_run(sys.modules[__name__], lambda module, name=name: "
+        "imports.heard.append(f'{name} {hasattr(module, name)}'))\n"
+        f"value = other = 1\n{end}\n"
+    )
+    try:
+        module = importlib.import_module("awaited_a")
+        assert type(module.__spec__) is ModuleSpec
+        assert not imports.is_being_imported("awaited_a")
+    except OSError:
+        assert end
+    finally:
+        del imports.heard  # type: ignore[attr-defined]
+    assert heard == told

@@ -155,14 +155,15 @@ def test_a_python_that_can_not_do_it_is_noted(hooked: Callable[..., Hook], monke
     assert hook.notes == ["functions are not traced: not possible with this Python (another interpreter)"]
 
 
-def test_a_module_that_asks_for_tracing_while_it_is_imported_is_noted(modules: Path) -> None:
+def test_a_module_that_asks_for_tracing_while_it_is_imported_is_traced(modules: Path) -> None:
     (modules / "hooked" / "__init__.py").write_text(
-        "from sonde.sdk.wrapping import install\nHOOK = install(['hooked.*'])\nfrom hooked import prices\n"
+        "from sonde.sdk.wrapping import install\nHOOK = install(['hooked.*'])\n"
+        "from hooked import prices\ndef own(): return 1\n"
     )
     hook = load("hooked").HOOK
     try:
-        assert traced_names(hook) == ["hooked.prices.price"]
-        assert hook.notes == ["hooked is not traced: it calls instrument() while it is imported itself"]
+        assert traced_names(hook) == ["hooked.own", "hooked.prices.price"]
+        assert hook.notes == []
     finally:
         hook.remove()
 
