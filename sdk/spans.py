@@ -24,6 +24,7 @@ from opentelemetry.util.types import AttributeValue
 from sonde.sdk.calls import around
 from sonde.sdk.contexts import attach, current, leave, with_span
 from sonde.sdk.functions import code_attributes, full_name
+from sonde.sdk.raised import left_span
 
 SCOPE = "sonde.sdk"
 
@@ -54,6 +55,7 @@ class Recorded:
 
     def failed(self, error: BaseException) -> None:
         if isinstance(error, Exception) and self.span.is_recording():
+            left_span(error, self.span.get_span_context())
             self.span.record_exception(error)
             self.span.set_status(status_of(error))
 

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 from sonde.sdk.calls import Begin
 from sonde.sdk.contexts import SPAN, SUPPRESSED, attach, current, detach, suppressed, with_span
+from sonde.sdk.raised import left_span
 from sonde.sdk.spans import status_of, tracer
 from sonde.sdk.wrapping.site import TOLD_EVERY, Site
 
@@ -59,6 +60,7 @@ class Pending(trace.Span):
             caller._in_another = error
         try:
             span = self.real()
+            left_span(error, span.get_span_context())
             if self._in_another is not error:
                 span.record_exception(error)
             span.set_status(status_of(error))

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.semconv.attributes import code_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 from sonde.sdk import event, functions, span, traced
+from sonde.sdk.raised import span_left_by
 from telling import named, telling
 
 __all__ = ["telling"]
@@ -88,6 +89,13 @@ def test_an_exception_is_recorded_and_goes_on(telling: InMemorySpanExporter) -> 
     assert told.status.status_code is StatusCode.ERROR
     assert told.status.description == "KeyError: 'no such thing'"
     assert [one.name for one in told.events] == ["exception"]
+
+
+def test_the_innermost_span_that_an_exception_left_is_known(telling: InMemorySpanExporter) -> None:
+    """For who tells of it when nobody has handled it."""
+    with pytest.raises(KeyError) as raised, span("outer"):
+        traced(name="f")(failing)()
+    assert span_left_by(raised.value) == named(telling)["f"].context
 
 
 def test_what_is_no_exception_is_no_error(telling: InMemorySpanExporter) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.trace import StatusCode
 from sonde.sdk import event, span
 from sonde.sdk.calls import around
 from sonde.sdk.functions import full_name
+from sonde.sdk.raised import span_left_by
 from sonde.sdk.wrapping.budget import Unpaid
 from sonde.sdk.wrapping.pending import Pending, beginning
 from sonde.sdk.wrapping.site import Site
@@ -134,9 +135,10 @@ def fails() -> None:
 
 
 def test_a_call_that_fails_is_told_as_an_error(telling: InMemorySpanExporter) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError) as raised:
         traced(fails)()
     told = named(telling)[full_name(fails)]
+    assert span_left_by(raised.value) == told.context
     assert told.status.description == "KeyError: 'no such thing'"
     assert [one.name for one in told.events] == ["exception"]
 
