@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from sonde.sdk import secrets
+from sonde.sdk.functions import passes_on
 from sonde.sdk.plain import cut
 from sonde.sdk.program import SERVERS, program_of
 
@@ -65,7 +66,7 @@ def of_frame(frame: FrameType, line: int | None) -> Frame:
         "line": line or 0,
         "function": code.co_qualname,
         "module": module,
-        "own": is_own(code.co_filename, module),
+        "own": is_own(code.co_filename, module) and not passes_on(code),
     }
 
 

@@ -16,6 +16,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sonde.sdk import wrapping
+from sonde.sdk.frames import frames
 from sonde.sdk.wrapping import Hook, install
 from telling import named, telling
 
@@ -248,6 +249,15 @@ def test_what_tells_spans_is_not_told_itself(
     hooked("hooked.prices")
     load("hooked.prices").price(1)
     assert [one.name for one in telling.get_finished_spans()] == ["hooked.prices.price"]
+
+
+def test_a_traced_function_is_once_among_the_programs_own_frames(hooked: Callable[..., Hook], modules: Path) -> None:
+    (modules / "beside.py").write_text("def fails():\n    raise KeyError\n")
+    hooked("beside")
+    with pytest.raises(KeyError) as raised:
+        load("beside").fails()
+    found = [(frame["line"], frame["own"]) for frame in frames(raised.tb, source=False) if frame["module"] == "beside"]
+    assert found == [(1, False), (2, True)]
 
 
 def test_a_generator_that_is_let_go_of_goes_on(hooked: Callable[..., Hook], modules: Path) -> None:
