@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -290,3 +292,9 @@ def test_attributes_are_named_as_the_conventions_have_it() -> None:
     assert functions.FUNCTION_NAME == code_attributes.CODE_FUNCTION_NAME
     assert functions.FILE_PATH == code_attributes.CODE_FILE_PATH
     assert functions.LINE_NUMBER == code_attributes.CODE_LINE_NUMBER
+
+
+def test_only_the_api_is_loaded() -> None:
+    code = "import sonde.sdk.spans, sonde.sdk.instruments, sonde.sdk.wrapping, sys; print('opentelemetry.sdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
