@@ -57,6 +57,8 @@ class Instrumented:
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
+    runtime_metrics: Any = None
+    """The RuntimeMetrics; its module is loaded only where they are asked for."""
     _ended_in: int = 0
     """The process that was shut down, by its id: a forked child has not been."""
 
@@ -90,6 +92,8 @@ class Instrumented:
         if self.traced is not None:
             self.traced.remove()
         deadline = time.monotonic() + self.settings.exit_seconds
+        if self.runtime_metrics is not None:
+            self.runtime_metrics.stop()
         if self.meter_provider is not None:
             self.meter_provider.shutdown(timeout_millis=1000 * self.settings.exit_seconds)
         for provider in (self.tracer_provider, self.logger_provider):
@@ -168,6 +172,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
     trace_functions(started)
+    observe_runtime(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
@@ -239,6 +244,19 @@ def provide_metrics(started: Instrumented) -> None:
     metrics.set_meter_provider(provider)
     MetricsThroughForks(provider)
     started.meter_provider = provider
+
+
+def observe_runtime(started: Instrumented) -> None:
+    """The interpreter's metrics, where anybody takes metrics."""
+    from opentelemetry.metrics._internal import _ProxyMeterProvider
+
+    provider = metrics.get_meter_provider()
+    if not started.settings.runtime_metrics or isinstance(provider, _ProxyMeterProvider):
+        return
+    from sonde.sdk.runtime_metrics import RuntimeMetrics
+
+    started.runtime_metrics = RuntimeMetrics(provider, distribution_version(DISTRIBUTION))
+    started.runtime_metrics.start()
 
 
 def provide_logs(started: Instrumented) -> None:

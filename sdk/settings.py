@@ -240,6 +240,12 @@ class Settings:
         "explicit_bucket_histogram or base2_exponential_bucket_histogram",
         one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
     )
+    runtime_metrics: bool = setting(
+        True,
+        "SONDE_SDK_RUNTIME_METRICS",
+        "whether the running interpreter is measured: process, garbage collection, event loops, waiting for the GIL",
+        flag,
+    )
     disabled_instrumentations: tuple[str, ...] = setting(
         (),
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
