@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -57,8 +58,8 @@ class Instrumented:
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
-    runtime_metrics: Any = None
-    """The RuntimeMetrics; its module is loaded only where they are asked for."""
+    observers: list[Any] = field(default_factory=list)
+    """RuntimeMetrics and HostMetrics, where they are asked for: their modules are loaded only then."""
     _ended_in: int = 0
     """The process that was shut down, by its id: a forked child has not been."""
 
@@ -92,8 +93,8 @@ class Instrumented:
         if self.traced is not None:
             self.traced.remove()
         deadline = time.monotonic() + self.settings.exit_seconds
-        if self.runtime_metrics is not None:
-            self.runtime_metrics.stop()
+        for observer in self.observers:
+            observer.stop()
         if self.meter_provider is not None:
             self.meter_provider.shutdown(timeout_millis=1000 * self.settings.exit_seconds)
         for provider in (self.tracer_provider, self.logger_provider):
@@ -172,7 +173,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     started.libraries = libraries.installed(settings.disabled_instrumentations)
     libraries.wrap(started.libraries)
     trace_functions(started)
-    observe_runtime(started)
+    observe(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
     on_end(started.shutdown)
@@ -246,17 +247,30 @@ def provide_metrics(started: Instrumented) -> None:
     started.meter_provider = provider
 
 
-def observe_runtime(started: Instrumented) -> None:
-    """The interpreter's metrics, where anybody takes metrics."""
+def observe(started: Instrumented) -> None:
+    """The interpreter's metrics and the host's, where anybody takes metrics."""
     from opentelemetry.metrics._internal import _ProxyMeterProvider
 
-    provider = metrics.get_meter_provider()
-    if not started.settings.runtime_metrics or isinstance(provider, _ProxyMeterProvider):
+    provider, settings = metrics.get_meter_provider(), started.settings
+    if isinstance(provider, _ProxyMeterProvider):
         return
-    from sonde.sdk.runtime_metrics import RuntimeMetrics
+    version = distribution_version(DISTRIBUTION)
+    if settings.runtime_metrics:
+        from sonde.sdk.runtime_metrics import RuntimeMetrics
 
-    started.runtime_metrics = RuntimeMetrics(provider, distribution_version(DISTRIBUTION))
-    started.runtime_metrics.start()
+        started.observers.append(RuntimeMetrics(provider, version))
+    if settings.host_metrics != "false" and sys.platform == "linux":
+        from sonde.sdk.host_metrics import HostMetrics, in_container
+
+        if settings.host_metrics == "true" or not in_container(started.resource.attributes):
+            started.observers.append(HostMetrics(provider, goal_of_metrics(settings), version))
+    for observer in started.observers:
+        observer.start()
+
+
+def goal_of_metrics(settings: Settings) -> str:
+    """Who sends to somebody else, or as somebody else, has another one."""
+    return f"{settings.exporters('metrics')} {settings.url('metrics')} {sorted(settings.routes['metrics'].headers.items())}"
 
 
 def provide_logs(started: Instrumented) -> None:

@@ -246,6 +246,12 @@ class Settings:
         "whether the running interpreter is measured: process, garbage collection, event loops, waiting for the GIL",
         flag,
     )
+    host_metrics: str = setting(
+        "auto",
+        "SONDE_SDK_HOST_METRICS",
+        "whether one of the processes measures the host (Linux): true, false, or auto for everywhere but in containers",
+        one_of("auto", "true", "false"),
+    )
     disabled_instrumentations: tuple[str, ...] = setting(
         (),
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",

@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conventions import assert_by_the_conventions
 from metrics_read import Metered
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -44,35 +44,9 @@ def metered() -> Metered:
 
 
 def test_names_units_and_kinds_are_those_of_the_conventions() -> None:
-    """The conventions' own functions make the instruments that ours are compared to."""
-    conventions = {
-        name: getattr(module, f"create_{name.lower()}")
-        for module in map(import_module, CONVENTIONS)
-        for name in vars(module)
-        if name.isupper()
-    }
-    by_name = {getattr(sys.modules[make.__module__], name): make for name, make in conventions.items()}
-    for measure in (*process_metrics.MEASURES, *Garbage(Metered().meter).measures()):
-        if measure.name.startswith("sonde."):
-            continue
-        meter = Recording()
-        make = by_name[measure.name]
-        make(*([meter, None] if measure.kind == "gauge" else [meter]))
-        kind = f"create_{'observable_' if measure.kind == 'gauge' else ''}{measure.kind}"
-        assert meter.made == (kind, measure.name, measure.unit, measure.description)
-
-
-CONVENTIONS = [f"opentelemetry.semconv._incubating.metrics.{name}_metrics" for name in ("process", "cpython")]
-
-
-class Recording:
-    """A meter that says what it was asked to make."""
-
-    def __getattr__(self, kind: str) -> Any:
-        def make(name: str, unit: str, description: str, callbacks: Any = None) -> None:
-            self.made = (kind, name, unit, description)
-
-        return make
+    measures = (*process_metrics.MEASURES, *Garbage(Metered().meter).measures())
+    named = [measure for measure in measures if not measure.name.startswith("sonde.")]
+    assert_by_the_conventions(named, "process", "cpython")
 
 
 def test_what_can_not_be_read_is_left_out_and_the_rest_is_told(metered: Metered) -> None:
