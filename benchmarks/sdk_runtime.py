@@ -1,4 +1,4 @@
-"""What it costs to measure the interpreter and the host: a collection, a garbage collection, a program that idles, one that computes.
+"""What it costs to measure the interpreter and the host: collections of metrics and of garbage, programs that idle and compute.
 
     make bench BENCH=sdk_runtime ARGS="--seconds 10 --rounds 5"
 
@@ -30,7 +30,6 @@ def observed(runtime: bool, host: bool = False) -> Iterator[Any]:
     """A reader of metrics of what is asked for."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
     from sonde.sdk.host_metrics import HostMetrics
     from sonde.sdk.runtime_metrics import RuntimeMetrics
 

@@ -239,9 +239,12 @@ def provide_metrics(started: Instrumented) -> None:
         return
     if not started.pipeline.metrics:
         return
+    from sonde.sdk.sampling import exemplar_filter
+
     interval = 1000 * started.settings.metric_interval_seconds
     readers = [PeriodicExportingMetricReader(exporter, interval) for exporter in started.pipeline.metrics]
-    provider = MeterProvider(readers, resource=started.resource, shutdown_on_exit=False)
+    exemplars = exemplar_filter(started.settings)
+    provider = MeterProvider(readers, resource=started.resource, exemplar_filter=exemplars, shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     MetricsThroughForks(provider)
     started.meter_provider = provider

@@ -20,7 +20,9 @@ def launched() -> None:
     if is_left_alone(sys.orig_argv):
         return
     try:
-        from sonde.sdk.instrument import instrument, one_line
+        # The package's name first: were its module loaded before, `from sonde.sdk import instrument` would give that to the program.
+        from sonde.sdk import instrument
+        from sonde.sdk.instrument import one_line
 
         started = instrument()
         if os.environ.get(STARTED_BY) == str(os.getpid()) and not started.settings.quiet:

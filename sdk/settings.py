@@ -32,6 +32,7 @@ SAMPLERS = (
     "parentbased_always_off",
     "parentbased_traceidratio",
 )
+EXEMPLARS = ("trace_based", "always_on", "always_off")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 MODULES = re.compile(r"[\w*?\[\]!-]+(?:\.[\w*?\[\]!-]+)*")
@@ -239,6 +240,12 @@ class Settings:
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         "explicit_bucket_histogram or base2_exponential_bucket_histogram",
         one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+    )
+    exemplars: str = setting(
+        "trace_based",
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        f"which measurements may become exemplars of a metric: {', '.join(EXEMPLARS)}; trace_based is those of sampled spans",
+        one_of(*EXEMPLARS),
     )
     runtime_metrics: bool = setting(
         True,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,20 @@ def test_metrics_of_each_worker_count_its_own_requests(shop: Shop) -> None:
         f"/prometheus/api/v1/query?query={urlquote(query)}", lambda answer: total(answer) >= PURCHASES
     )
     assert total(answer) == PURCHASES
+
+
+@pytest.mark.parametrize("service", ["storefront", "prices", "stock"])
+def test_durations_of_requests_carry_the_traces_they_were_measured_in(shop: Shop, service: str) -> None:
+    """Of Flask, FastAPI and Django."""
+    query = urlquote(f'http_server_request_duration_seconds_bucket{{job="{service}"}}')
+    until = time.time() + 60
+    answer = shop.server.wait_for(
+        f"/prometheus/api/v1/query_exemplars?query={query}&start={until - 3600}&end={until}",
+        lambda answer: answer["data"],
+    )
+    traces = {exemplar["labels"]["trace_id"] for series in answer["data"] for exemplar in series["exemplars"]}
+    assert traces
+    assert traces <= {span["trace_id"] for span in shop.spans(service, 1)}
 
 
 def total(answer: dict[str, Any]) -> float:
