@@ -15,6 +15,7 @@ from typing import Any
 
 from opentelemetry.metrics import Meter
 from sonde.sdk.imports import when_imported
+from sonde.sdk.measures import Noted
 
 PERIOD_SECONDS = 0.25
 DELAY_BOUNDARIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -24,11 +25,13 @@ class EventLoops:
     """Watches asyncio's and uvloop's loops that begin to run after `start`, and the one that `start` is called in."""
 
     def __init__(self, meter: Meter) -> None:
-        self.delays = meter.create_histogram(
-            "sonde.asyncio.eventloop.delay",
-            unit="s",
-            description="How much later than due a timer of an event loop was called, four times a second.",
-            explicit_bucket_boundaries_advisory=DELAY_BOUNDARIES,
+        self.delays = Noted(
+            meter.create_histogram(
+                "sonde.asyncio.eventloop.delay",
+                unit="s",
+                description="How much later than due a timer of an event loop was called, four times a second.",
+                explicit_bucket_boundaries_advisory=DELAY_BOUNDARIES,
+            )
         )
         self.stopped = False
 
@@ -80,5 +83,5 @@ class Probe:
         if self._loops.stopped:
             return
         # Loops round to their clock's resolution, and may be early by as much.
-        self._loops.delays.record(max(0.0, time.monotonic() - self._due))
+        self._loops.delays.note(max(0.0, time.monotonic() - self._due))
         self.set()

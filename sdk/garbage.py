@@ -111,15 +111,10 @@ class Garbage:
                 "counter",
                 "s",
                 "How long the program stood still for all garbage collections of a generation.",
-                self._stood_still,
+                lambda: [(seconds, {GENERATION: generation}) for generation, seconds in enumerate(self._seconds)],
             ),
         )
 
     def _counted(self, what: str) -> Iterable[Reading]:
         for generation, (now, before) in enumerate(zip(gc.get_stats(), self._before, strict=True)):
             yield now[what] - before[what], {GENERATION: generation}
-
-    def _stood_still(self) -> Iterable[Reading]:
-        """At a collection of metrics the pauses noted until then are told as well."""
-        self.tell()
-        return [(seconds, {GENERATION: generation}) for generation, seconds in enumerate(self._seconds)]

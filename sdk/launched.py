@@ -20,7 +20,7 @@ def launched() -> None:
     if is_left_alone(sys.orig_argv):
         return
     try:
-        # The package's name first: were its module loaded before, `from sonde.sdk import instrument` would give that to the program.
+        # By the package's name first: were the module loaded before it was asked for, the package would have that instead.
         from sonde.sdk import instrument
         from sonde.sdk.instrument import one_line
 

@@ -1,6 +1,7 @@
 """Metrics of the running interpreter: its process, its garbage collector, its event loops, its lock. Over OpenTelemetry's API.
 
-Four times a second one thread looks at what can't be read later; everything else is read when metrics are collected.
+Four times a second one thread looks at what can't be read later. It only notes what it sees: what there is to record, and all that
+is read, waits until metrics are collected.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sonde.sdk import process_metrics
 from sonde.sdk.event_loop import EventLoops
 from sonde.sdk.garbage import Garbage
 from sonde.sdk.gil import GilWait, has_gil
-from sonde.sdk.measures import NOWHERE, register
+from sonde.sdk.measures import NOWHERE, Noted, register, telling
 
 SCOPE = "sonde.sdk.runtime_metrics"
 THREAD = "sonde-runtime"
@@ -28,10 +29,11 @@ class RuntimeMetrics:
     def __init__(self, provider: MeterProvider, version: str | None = None) -> None:
         meter = provider.get_meter(SCOPE, version)
         self._garbage, self._loops = Garbage(meter), EventLoops(meter)
-        self._gil_wait = gil_wait(meter) if has_gil() else None
+        self._gil_waits = Noted(gil_wait(meter))
         self._stopped = True
         self._gil: GilWait | None = None
-        register(meter, (*process_metrics.MEASURES, *self._garbage.measures()))
+        first, *others = (*process_metrics.MEASURES, *self._garbage.measures())
+        register(meter, (telling(self._tell, first), *others))
 
     def start(self) -> None:
         self._stopped = False
@@ -48,6 +50,8 @@ class RuntimeMetrics:
         self._loops.stop()
 
     def _begin_in_child(self) -> None:
+        for noted in (self._gil_waits, self._loops.delays):
+            noted.forget()
         self._garbage.begin_in_child()
         if self._gil is not None:
             self._gil.close()
@@ -65,9 +69,14 @@ class RuntimeMetrics:
         with contextlib.closing(GilWait()) as self._gil:
             while not self._stopped:
                 waited = self._gil.sample()
-                if waited is not None and self._gil_wait is not None:
-                    self._gil_wait.record(waited)
+                if waited is not None and has_gil():
+                    self._gil_waits.note(waited)
                 self._garbage.tell()
+
+    def _tell(self) -> None:
+        self._garbage.tell()
+        self._gil_waits.tell()
+        self._loops.delays.tell()
 
 
 def gil_wait(meter: Meter) -> Histogram:

@@ -22,7 +22,7 @@ from sonde.sdk import garbage, process_metrics
 from sonde.sdk.event_loop import PERIOD_SECONDS, EventLoops
 from sonde.sdk.garbage import Garbage
 from sonde.sdk.gil import GilWait
-from sonde.sdk.measures import Measure, register
+from sonde.sdk.measures import Measure, register, telling
 from sonde.sdk.runtime_metrics import THREAD, RuntimeMetrics
 
 PATIENCE = 60.0
@@ -102,7 +102,7 @@ class Clock:
 def test_pauses_add_up_by_generation_and_only_long_ones_are_told_one_by_one(metered: Metered) -> None:
     clock = Clock()
     collector = Garbage(metered.meter, clock)
-    register(metered.meter, collector.measures())
+    register(metered.meter, [telling(collector.tell, measure) for measure in collector.measures()])
     for generation, seconds in ((0, 0.0005), (0, 0.0005), (2, 0.25), (2, 0.5)):
         collector._hear("start", {"generation": generation})
         clock.now += seconds
@@ -121,7 +121,7 @@ def times_of(found: dict[str, Any]) -> list[Any]:
 def test_real_collections_are_counted_until_it_stops(metered: Metered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "LONG_SECONDS", 0.0)
     collector = Garbage(metered.meter)
-    register(metered.meter, collector.measures())
+    register(metered.meter, [telling(collector.tell, measure) for measure in collector.measures()])
     collector.start()
     before = metered.values("cpython.gc.collections")[2]
     gc.collect()
@@ -143,7 +143,7 @@ def test_a_long_pause_is_an_exemplar_of_the_trace_it_fell_into(
 ) -> None:
     monkeypatch.setattr(garbage, "LONG_SECONDS", 0.0)
     collector = Garbage(metered.meter)
-    register(metered.meter, collector.measures())
+    register(metered.meter, [telling(collector.tell, measure) for measure in collector.measures()])
     collector.start()
     with TracerProvider().get_tracer("test").start_as_current_span("paused") as span:
         gc.collect()
@@ -158,7 +158,7 @@ def test_a_collection_within_the_metrics_own_locks_does_not_stand_still(
     """Collections at every allocation, while the pauses' own histogram is written and read."""
     monkeypatch.setattr(garbage, "LONG_SECONDS", 0.0)
     collector = Garbage(metered.meter)
-    register(metered.meter, collector.measures())
+    register(metered.meter, [telling(collector.tell, measure) for measure in collector.measures()])
     before = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
     collector.start()
@@ -187,6 +187,11 @@ def loops(metered: Metered) -> Iterator[EventLoops]:
     asyncio.BaseEventLoop.run_forever, uvloop.Loop.run_forever = kept  # type: ignore[method-assign]
 
 
+def delays(loops: EventLoops, metered: Metered) -> list[Any]:
+    loops.delays.tell()
+    return metered.points("sonde.asyncio.eventloop.delay")
+
+
 def runs() -> list[Any]:
     import uvloop
 
@@ -199,13 +204,13 @@ def test_a_callback_that_blocks_makes_the_loop_late(make: Any, loops: EventLoops
 
     async def block() -> None:
         time.sleep(2 * PERIOD_SECONDS)
-        while not metered.points("sonde.asyncio.eventloop.delay"):
+        while not delays(loops, metered):
             await asyncio.sleep(0.01)
 
     loop = make()
     loop.run_until_complete(block())
     loop.close()
-    (point,) = metered.points("sonde.asyncio.eventloop.delay")
+    (point,) = delays(loops, metered)
     assert point.max >= PERIOD_SECONDS / 2
 
 
@@ -236,7 +241,7 @@ def test_a_loop_that_runs_already_is_watched(metered: Metered) -> None:
 
     async def late() -> None:
         watching.start()
-        while not metered.points("sonde.asyncio.eventloop.delay"):
+        while not delays(watching, metered):
             await asyncio.sleep(0.01)
         watching.stop()
 
