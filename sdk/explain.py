@@ -10,6 +10,7 @@ from sonde.sdk.lane import Counts
 from sonde.sdk.libraries import Library, State
 from sonde.sdk.sending import Signal
 from sonde.sdk.settings import SIGNALS, Settings
+from sonde.sdk.surroundings import measures_host
 
 WIDTH = 30
 
@@ -33,6 +34,7 @@ def explanation(
     if settings.trace:
         lines += ["", f"functions traced in {', '.join(settings.trace)}:", *rules(settings)]
         lines += [f"  {line}" for line in functions]
+    lines += ["", f"measured: {', '.join(measured(settings, attributes)) or 'nothing but what libraries tell'}"]
     lines += [
         "",
         "all telemetry says:",
@@ -59,6 +61,15 @@ def destinations(settings: Settings, answers: Mapping[str, str]) -> Iterator[str
     if settings.exporters("logs"):
         exceptions = ", and exceptions that nobody handles" if settings.exceptions else ""
         yield f"{'':<8} from {settings.log_level} on{exceptions}"
+
+
+def measured(settings: Settings, attributes: Mapping[str, Any]) -> Iterator[str]:
+    if not settings.exporters("metrics"):
+        return
+    if settings.runtime_metrics:
+        yield "the interpreter"
+    if measures_host(settings.host_metrics, attributes):
+        yield "the host, by one of the processes"
 
 
 def wrapped(found: Sequence[Library]) -> Iterator[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from opentelemetry.metrics import MeterProvider
 from sonde.sdk.election import Election
@@ -24,7 +23,6 @@ MADE_OF_OTHERS = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
 CONTAINERS_ENDS = ("lo", "veth", "cali", "lxc", "cni", "flannel", "ifb", "dummy")
 """Interfaces of the host's that lead nowhere but to itself and its containers: there may be hundreds."""
 READ_ONLY_IMAGES = ("squashfs", "iso9660")
-CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 
 
 class HostMetrics:
@@ -44,12 +42,6 @@ class HostMetrics:
     def stop(self) -> None:
         """A process that ends stands no more: programs that run for a moment would else take turns."""
         self._election.leave()
-
-
-def in_container(attributes: Mapping[str, Any]) -> bool:
-    """By the resource's attributes, and by the files that container engines leave."""
-    known = any(name in attributes for name in ("container.id", "k8s.pod.name"))
-    return known or any(os.path.exists(path) for path in CONTAINER_FILES)
 
 
 class Host:

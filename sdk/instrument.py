@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ from sonde.sdk.meter import MeterProvider
 from sonde.sdk.pipeline import Pipeline, build
 from sonde.sdk.sending import Signal
 from sonde.sdk.settings import SIGNALS, Settings, read_settings
-from sonde.sdk.surroundings import Surroundings, distribution_version, here
+from sonde.sdk.surroundings import Surroundings, distribution_version, here, measures_host
 from sonde.sdk.threads import carry_context
 from sonde.sdk.tracer import TracerProvider
 
@@ -262,11 +261,10 @@ def observe(started: Instrumented) -> None:
         from sonde.sdk.runtime_metrics import RuntimeMetrics
 
         started.observers.append(RuntimeMetrics(provider, version))
-    if settings.host_metrics != "false" and sys.platform == "linux":
-        from sonde.sdk.host_metrics import HostMetrics, in_container
+    if measures_host(settings.host_metrics, started.resource.attributes):
+        from sonde.sdk.host_metrics import HostMetrics
 
-        if settings.host_metrics == "true" or not in_container(started.resource.attributes):
-            started.observers.append(HostMetrics(provider, goal_of_metrics(settings), version))
+        started.observers.append(HostMetrics(provider, goal_of_metrics(settings), version))
     for observer in started.observers:
         observer.start()
 

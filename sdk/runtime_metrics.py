@@ -32,8 +32,8 @@ class RuntimeMetrics:
         self._gil_waits = Noted(gil_wait(meter))
         self._stopped = True
         self._gil: GilWait | None = None
-        first, *others = (*process_metrics.MEASURES, *self._garbage.measures())
-        register(meter, (telling(self._tell, first), *others))
+        first, *others = process_metrics.MEASURES
+        register(meter, (telling(self._tell, first), *others, *self._garbage.measures()))
 
     def start(self) -> None:
         self._stopped = False

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 LARGEST_FILE = 256 * 1024
+CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 
 
 def read_text(path: str) -> str | None:
@@ -67,3 +69,14 @@ def here() -> Surroundings:
         pid=os.getpid(),
         parent_pid=os.getppid(),
     )
+
+
+def in_container(attributes: Mapping[str, Any]) -> bool:
+    """By the resource's attributes, and by the files that container engines leave."""
+    known = any(name in attributes for name in ("container.id", "k8s.pod.name"))
+    return known or any(os.path.exists(path) for path in CONTAINER_FILES)
+
+
+def measures_host(wanted: str, attributes: Mapping[str, Any]) -> bool:
+    """What the setting `host_metrics`, which is `wanted`, comes to here."""
+    return sys.platform == "linux" and (wanted == "true" or (wanted == "auto" and not in_container(attributes)))

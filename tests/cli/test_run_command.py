@@ -101,12 +101,14 @@ def test_explain_tells_and_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("it started"))
+    monkeypatch.setenv("SONDE_SDK_HOST_METRICS", "false")
     words = ["--explain", "--service", "till", "--leave", "redis", "--endpoint", "http://127.0.0.1:9", "python", "a.py"]
     assert main(["run", *words]) == 0
     said = capsys.readouterr().out
     assert "to http://127.0.0.1:9/v1/traces (http/protobuf): no answer to use" in said
     assert "`sonde serve` starts a receiver" in said
     assert "till" in said
+    assert "\nmeasured: the interpreter\n" in said
     lines = {line.split()[0]: line for line in said.splitlines() if line.startswith("  ")}
     assert "when imported" in lines["flask"]
     assert "left alone" in lines["redis"]

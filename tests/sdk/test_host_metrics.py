@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from conventions import assert_by_the_conventions
 from metrics_read import Metered
-from sonde.sdk.host_metrics import Host, HostMetrics, in_container, unescaped
+from sonde.sdk.host_metrics import Host, HostMetrics, unescaped
 from sonde.sdk.measures import register
+from sonde.sdk.surroundings import in_container, measures_host
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is /proc that is read")
 
@@ -136,12 +137,28 @@ def test_only_one_tells_and_another_one_after_it() -> None:
 
 
 def test_containers_are_known_by_what_the_resource_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sonde.sdk.host_metrics.CONTAINER_FILES", ())
+    monkeypatch.setattr("sonde.sdk.surroundings.CONTAINER_FILES", ())
     assert in_container({"container.id": "0" * 64})
     assert in_container({"k8s.pod.name": "shop-1"})
     assert not in_container({"host.name": "box"})
 
 
 def test_containers_are_known_by_their_engines_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sonde.sdk.host_metrics.CONTAINER_FILES", (str(tmp_path / "no"), str(tmp_path)))
+    monkeypatch.setattr("sonde.sdk.surroundings.CONTAINER_FILES", (str(tmp_path / "no"), str(tmp_path)))
     assert in_container({})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "attributes", "measures"),
+    [
+        ("auto", {}, True),
+        ("auto", {"container.id": "0" * 64}, False),
+        ("true", {"container.id": "0" * 64}, True),
+        ("false", {}, False),
+    ],
+)
+def test_a_host_is_measured_from_a_container_only_where_that_is_said(
+    wanted: str, attributes: dict[str, str], measures: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sonde.sdk.surroundings.CONTAINER_FILES", ())
+    assert measures_host(wanted, attributes) is measures
