@@ -9,7 +9,6 @@ Somebody else who takes the name can keep everybody from being elected, and no m
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 import sys
@@ -21,7 +20,7 @@ class Election:
     """Held among the processes of a user that say the same `purpose`. To be used by one thread at a time."""
 
     def __init__(self, purpose: str) -> None:
-        self._name = f"\0sonde-{os.geteuid()}-{hashlib.sha256(purpose.encode()).hexdigest()[:32]}"
+        self._purpose = purpose
         self._held: socket.socket | None = None
         self._over = False
         self._won = False
@@ -36,7 +35,7 @@ class Election:
     def _stand(self) -> None:
         held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            held.bind(self._name)
+            held.bind(name_of(self._purpose))
         except OSError:
             held.close()
             return
@@ -57,3 +56,10 @@ class Election:
         """A forked child has got its parent's socket, and would keep the name when the parent has ended."""
         self._let_go()
         self._won = False
+
+
+def name_of(purpose: str) -> str:
+    """Everybody can see it: it tells nothing of the purpose."""
+    import hashlib  # with OpenSSL, which a program that is not there for long need not load
+
+    return f"\0sonde-{os.geteuid()}-{hashlib.sha256(purpose.encode()).hexdigest()[:32]}"

@@ -21,10 +21,8 @@ from sonde.sdk.election import Election
 election = Election(sys.argv[1])
 for line in sys.stdin:
     if line == "fork\\n":
-        child = os.fork()
-        if child:
-            print(child, flush=True)
-        else:
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
             sys.stdin.close()
             while True:
                 __import__("time").sleep(60)

@@ -22,6 +22,7 @@ from sonde.sdk import garbage, process_metrics
 from sonde.sdk.event_loop import PERIOD_SECONDS, EventLoops
 from sonde.sdk.garbage import Garbage
 from sonde.sdk.gil import GilWait
+from sonde.sdk.host_metrics import Host
 from sonde.sdk.measures import Measure, register, telling
 from sonde.sdk.runtime_metrics import THREAD, RuntimeMetrics
 
@@ -57,6 +58,15 @@ def test_what_can_not_be_read_is_left_out_and_the_rest_is_told(metered: Metered)
     register(metered.meter, measures)
     assert metered.values("whole") == {"": 2.5}
     assert metered.points("broken") == []
+
+
+def test_the_guide_has_every_metric() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
+    meter = Metered().meter
+    names = [measure.name for measure in (*process_metrics.MEASURES, *Garbage(meter).measures(), *Host().measures())]
+    names += ["sonde.cpython.gc.pause", "sonde.asyncio.eventloop.delay", "sonde.cpython.gil.wait"]
+    shortened = ("system.cpu.load_average.5m", "system.cpu.load_average.15m")
+    assert [name for name in names if f"`{name}`" not in guide and name not in shortened] == []
 
 
 # The process.
