@@ -16,7 +16,7 @@ from sonde.sdk import process_metrics
 from sonde.sdk.event_loop import EventLoops
 from sonde.sdk.garbage import Garbage
 from sonde.sdk.gil import GilWait, has_gil
-from sonde.sdk.measures import NOWHERE, Noted, register, telling
+from sonde.sdk.readings import NOWHERE, Noted, register, telling
 
 SCOPE = "sonde.sdk.runtime_metrics"
 THREAD = "sonde-runtime"

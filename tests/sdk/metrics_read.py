@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from sonde.sdk.meter import MeterProvider
 
 
 class Metered:

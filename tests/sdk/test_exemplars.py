@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from sonde.sdk.errors import SdkError
+from sonde.sdk.meter import MeterProvider
 from sonde.sdk.otlp.metrics import encode_metrics
 from sonde.sdk.sampling import exemplar_filter
 from sonde.sdk.settings import read_settings

@@ -23,7 +23,7 @@ from sonde.sdk.event_loop import PERIOD_SECONDS, EventLoops
 from sonde.sdk.garbage import Garbage
 from sonde.sdk.gil import GilWait
 from sonde.sdk.host_metrics import Host
-from sonde.sdk.measures import Measure, register, telling
+from sonde.sdk.readings import Measure, register, telling
 from sonde.sdk.runtime_metrics import THREAD, RuntimeMetrics
 
 PATIENCE = 60.0
