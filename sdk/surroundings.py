@@ -77,6 +77,7 @@ def in_container(attributes: Mapping[str, Any]) -> bool:
     return known or any(os.path.exists(path) for path in CONTAINER_FILES)
 
 
-def measures_host(wanted: str, attributes: Mapping[str, Any]) -> bool:
-    """What the setting `host_metrics`, which is `wanted`, comes to here."""
-    return sys.platform == "linux" and (wanted == "true" or (wanted == "auto" and not in_container(attributes)))
+def measures_host(wanted: str | bool, attributes: Mapping[str, Any]) -> bool:
+    """What the setting `host_metrics`, which is `wanted`, comes to here. As an argument it may be a bool."""
+    said = str(wanted).lower()
+    return sys.platform == "linux" and (said == "true" or (said == "auto" and not in_container(attributes)))

@@ -155,10 +155,12 @@ def test_containers_are_known_by_their_engines_files(monkeypatch: pytest.MonkeyP
         ("auto", {"container.id": "0" * 64}, False),
         ("true", {"container.id": "0" * 64}, True),
         ("false", {}, False),
+        (True, {"k8s.pod.name": "shop-1"}, True),
+        (False, {}, False),
     ],
 )
 def test_a_host_is_measured_from_a_container_only_where_that_is_said(
-    wanted: str, attributes: dict[str, str], measures: bool, monkeypatch: pytest.MonkeyPatch
+    wanted: str | bool, attributes: dict[str, str], measures: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sonde.sdk.surroundings.CONTAINER_FILES", ())
     assert measures_host(wanted, attributes) is measures

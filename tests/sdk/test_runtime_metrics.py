@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -377,3 +378,27 @@ def test_nothing_measured_after_a_fork_belongs_to_the_trace_it_happened_in(meter
         assert trace.get_current_span().is_recording()
         found = metered.metrics()
     assert all(not point.exemplars for metric in found.values() for point in metric.data.data_points)
+
+
+OWN_PROVIDER = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from sonde.sdk import instrument
+
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+instrument(service="own", traces=("none",), logs=("none",), host_metrics="true")
+data = reader.get_metrics_data()
+print(*(metric.name for scope in data.resource_metrics[0].scope_metrics for metric in scope.metrics))
+"""
+
+
+def test_a_program_with_a_provider_of_its_own_is_measured_by_that(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SONDE_"))}
+    # Nobody else's election.
+    kept["OTEL_EXPORTER_OTLP_METRICS_HEADERS"] = f"x-test={tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-c", OWN_PROVIDER], env=kept, check=True, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert {"process.cpu.time", "sonde.cpython.gc.time", "system.cpu.time"} <= set(done.stdout.split())
