@@ -8,7 +8,6 @@ Somebody else who takes the name can keep everybody from being elected, and no m
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
@@ -28,9 +27,19 @@ class Election:
 
     def elected(self) -> bool:
         """Whether this process is the one; it is then until it ends. The others may ask again at any time."""
+        if self._held is not None and not self._is_ours(self._held):
+            self._let_go()
+            self._won = False
         if self._held is None and not self._over:
             self._stand()
         return self._won
+
+    def _is_ours(self, held: socket.socket) -> bool:
+        """A program that becomes a daemon closes what it does not know, and its own files then have the same numbers."""
+        try:
+            return bool(held.getsockname() == name_of(self._purpose).encode())
+        except OSError:
+            return False
 
     def _stand(self) -> None:
         held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -48,8 +57,10 @@ class Election:
 
     def _let_go(self) -> None:
         if self._held is not None:
-            with contextlib.suppress(OSError):
+            if self._is_ours(self._held):
                 self._held.close()
+            else:
+                self._held.detach()
             self._held = None
 
     def _begin_in_child(self) -> None:

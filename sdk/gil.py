@@ -29,21 +29,29 @@ def has_gil() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
+def queued_seconds() -> float:
+    """How long this thread has waited for a CPU so far. 0 where the kernel does not say."""
+    try:
+        file = os.open(SCHEDULE, os.O_RDONLY)
+    except OSError:
+        return 0.0
+    try:
+        return int(os.read(file, 80).split()[1]) / 1e9
+    finally:
+        os.close(file)
+
+
 class GilWait:
-    """To be used by one thread only, and closed by it."""
+    """To be used by one thread only. Keeps no file open: a program that becomes a daemon closes what it does not know."""
 
     def __init__(
         self,
         sleep: Callable[[float], None] = sleep,
         clock: Callable[[], float] = clock,
-        schedule: str = SCHEDULE,
+        queued: Callable[[], float] = queued_seconds,
     ) -> None:
-        self._sleep, self._clock = sleep, clock
+        self._sleep, self._clock, self._queued = sleep, clock, queued
         self._least: float | None = None
-        try:
-            self._schedule = os.open(schedule, os.O_RDONLY | os.O_CLOEXEC)
-        except (OSError, AttributeError):  # not Linux
-            self._schedule = -1
 
     def sample(self) -> float | None:
         """Sleeps, and gives the seconds that the thread then waited for the interpreter. The first sample shows only what a
@@ -52,20 +60,9 @@ class GilWait:
         queued, began = self._queued(), self._clock()
         self._sleep(SLEEP_SECONDS)
         late = self._clock() - began - SLEEP_SECONDS
-        queued = self._queued() - queued
+        queued = max(0.0, self._queued() - queued)
         known, self._least = self._least, late if self._least is None else min(late, self._least)
         if known is None:
             return None
         waited = late - self._least - queued
         return waited if waited > PRECISION_SECONDS else 0.0
-
-    def _queued(self) -> float:
-        """Seconds that this thread has waited for a CPU so far."""
-        if self._schedule < 0:
-            return 0.0
-        return int(os.pread(self._schedule, 80, 0).split()[1]) / 1e9
-
-    def close(self) -> None:
-        if self._schedule >= 0:
-            os.close(self._schedule)
-            self._schedule = -1

@@ -31,7 +31,6 @@ class RuntimeMetrics:
         self._garbage, self._loops = Garbage(meter), EventLoops(meter)
         self._gil_waits = Noted(gil_wait(meter))
         self._stopped = True
-        self._gil: GilWait | None = None
         first, *others = process_metrics.MEASURES
         register(meter, (telling(self._tell, first), *others, *self._garbage.measures()))
 
@@ -53,8 +52,6 @@ class RuntimeMetrics:
         for noted in (self._gil_waits, self._loops.delays):
             noted.forget()
         self._garbage.begin_in_child()
-        if self._gil is not None:
-            self._gil.close()
         if not self._stopped:
             self._start_thread()
 
@@ -66,12 +63,12 @@ class RuntimeMetrics:
     def _run(self) -> None:
         # Nothing measured here belongs to the trace in which a process was forked.
         attach(NOWHERE)
-        with contextlib.closing(GilWait()) as self._gil:
-            while not self._stopped:
-                waited = self._gil.sample()
-                if waited is not None and has_gil():
-                    self._gil_waits.note(waited)
-                self._garbage.tell()
+        gil = GilWait()
+        while not self._stopped:
+            waited = gil.sample()
+            if waited is not None and has_gil():
+                self._gil_waits.note(waited)
+            self._garbage.tell()
 
     def _tell(self) -> None:
         self._garbage.tell()

@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sonde.sdk.election import POSSIBLE, Election
@@ -116,3 +117,22 @@ def test_purposes_have_one_each(purpose: str) -> None:
     assert other.elected()
     one.leave()
     other.leave()
+
+
+def test_who_has_its_files_closed_stands_again_and_leaves_those_of_others_alone(purpose: str, tmp_path: Path) -> None:
+    """As a program that becomes a daemon closes all there are."""
+    election, other = Election(purpose), Election(purpose)
+    assert election.elected()
+    assert election._held is not None
+    number = election._held.fileno()
+    os.close(number)
+    with (tmp_path / "of the program").open("w") as file:
+        assert file.fileno() == number
+        assert election.elected()
+        assert not other.elected()
+        os.close(election._held.fileno())
+        with (tmp_path / "another").open("w") as second:
+            election.leave()
+            for each in (file, second):
+                assert each.write("it is open")
+                each.flush()

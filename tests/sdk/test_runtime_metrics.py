@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from sonde.sdk import garbage, process_metrics
 from sonde.sdk.event_loop import PERIOD_SECONDS, EventLoops
 from sonde.sdk.garbage import Garbage
-from sonde.sdk.gil import GilWait
+from sonde.sdk.gil import GilWait, queued_seconds
 from sonde.sdk.host_metrics import Host
 from sonde.sdk.readings import Measure, register, telling
 from sonde.sdk.runtime_metrics import THREAD, RuntimeMetrics
@@ -265,31 +265,37 @@ def test_a_loop_that_runs_already_is_watched(metered: Metered) -> None:
 # The GIL.
 
 
-def gil_wait(tmp_path: Path, account: list[float], lateness: list[float]) -> GilWait:
+def gil_wait(account: list[float], lateness: list[float]) -> GilWait:
     """With a kernel that has kept the thread waiting for a CPU for `account` seconds in all at each look, and sleeps that last
     too long by `lateness`."""
-    clock, file = Clock(), tmp_path / "schedstat"
-    looks, late = iter(account), iter(lateness)
+    clock, looks, late = Clock(), iter(account), iter(lateness)
 
     def sleep(seconds: float) -> None:
         clock.now += seconds + next(late)
 
-    def queued() -> float:
-        return next(looks)
-
-    file.write_text("0 0 0")
-    found = GilWait(sleep, clock, str(file))
-    found._queued = queued  # type: ignore[method-assign]
-    return found
+    return GilWait(sleep, clock, lambda: next(looks))
 
 
-def test_what_the_timer_and_the_kernel_cost_is_not_waiting_for_the_gil(tmp_path: Path) -> None:
-    waits = gil_wait(tmp_path, [0, 0, 0, 0, 0, 0.02, 0, 0.5], [0.0001, 0.0001, 0.0251, 0.3])
+def test_what_the_timer_and_the_kernel_cost_is_not_waiting_for_the_gil() -> None:
+    waits = gil_wait([0, 0, 0, 0, 0, 0.02, 0, 0.5], [0.0001, 0.0001, 0.0251, 0.3])
     assert waits.sample() is None
     assert waits.sample() == 0.0
     assert waits.sample() == pytest.approx(0.005)
     assert waits.sample() == 0.0
-    waits.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that keeps this account")
+def test_the_kernel_says_how_long_a_thread_waited_for_a_cpu() -> None:
+    """It only grows, and no file stays open."""
+    files = os.listdir("/proc/self/fd")
+    looks = [queued_seconds() for _ in range(3)]
+    assert 0 <= looks[0] <= looks[1] <= looks[2] <= time.process_time() + time.monotonic()
+    assert os.listdir("/proc/self/fd") == files
+
+
+def test_where_the_kernel_keeps_no_account_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sonde.sdk.gil.SCHEDULE", "/nowhere/schedstat")
+    assert queued_seconds() == 0.0
 
 
 def test_a_thread_that_computes_lets_others_wait_for_the_interpreter() -> None:
@@ -311,7 +317,6 @@ def test_a_thread_that_computes_lets_others_wait_for_the_interpreter() -> None:
         stop.set()
         thread.join()
         sys.setswitchinterval(before)
-        waits.close()
 
 
 # All of it.
