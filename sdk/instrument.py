@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -250,23 +250,30 @@ def provide_metrics(started: Instrumented) -> None:
 
 
 def observe(started: Instrumented) -> None:
-    """The interpreter's metrics and the host's, where anybody takes metrics."""
+    """The interpreter's metrics and the host's, where anybody takes metrics. What fails of it is left out."""
     from opentelemetry.metrics._internal import _ProxyMeterProvider
 
-    provider, settings = metrics.get_meter_provider(), started.settings
+    provider = metrics.get_meter_provider()
     if isinstance(provider, _ProxyMeterProvider):
         return
-    version = distribution_version(DISTRIBUTION)
+    try:
+        for observer in observers(started, provider):
+            observer.start()
+            started.observers.append(observer)
+    except Exception:
+        log.warning("the interpreter or the host is not measured", exc_info=True)
+
+
+def observers(started: Instrumented, provider: metrics.MeterProvider) -> Iterator[Any]:
+    version, settings = distribution_version(DISTRIBUTION), started.settings
     if settings.runtime_metrics:
         from sonde.sdk.runtime_metrics import RuntimeMetrics
 
-        started.observers.append(RuntimeMetrics(provider, version))
+        yield RuntimeMetrics(provider, version)
     if measures_host(settings.host_metrics, started.resource.attributes):
         from sonde.sdk.host_metrics import HostMetrics
 
-        started.observers.append(HostMetrics(provider, goal_of_metrics(settings), version))
-    for observer in started.observers:
-        observer.start()
+        yield HostMetrics(provider, goal_of_metrics(settings), version)
 
 
 def goal_of_metrics(settings: Settings) -> str:

@@ -399,11 +399,32 @@ print(*(metric.name for scope in data.resource_metrics[0].scope_metrics for metr
 """
 
 
-def test_a_program_with_a_provider_of_its_own_is_measured_by_that(tmp_path: Path) -> None:
+BROKEN_PROVIDER = """
+from opentelemetry import metrics
+from sonde.sdk import instrument
+
+class Broken(metrics.MeterProvider):
+    def get_meter(self, *_, **__):
+        raise RuntimeError("no meters here")
+
+metrics.set_meter_provider(Broken())
+print(instrument(service="own", traces=("none",), logs=("none",)).observers)
+"""
+
+
+def test_a_provider_that_fails_does_not_stop_the_program() -> None:
+    done = run(BROKEN_PROVIDER)
+    assert done.stdout == "[]\n"
+    assert "no meters here" in done.stderr
+
+
+def run(program: str, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SONDE_"))}
-    # Nobody else's election.
-    kept["OTEL_EXPORTER_OTLP_METRICS_HEADERS"] = f"x-test={tmp_path}"
-    done = subprocess.run(
-        [sys.executable, "-c", OWN_PROVIDER], env=kept, check=True, capture_output=True, text=True, timeout=PATIENCE
-    )
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=kept | more, check=True, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_a_program_with_a_provider_of_its_own_is_measured_by_that(tmp_path: Path) -> None:
+    nobody_elses_election = {"OTEL_EXPORTER_OTLP_METRICS_HEADERS": f"x-test={tmp_path}"}
+    done = run(OWN_PROVIDER, **nobody_elses_election)
     assert {"process.cpu.time", "sonde.cpython.gc.time", "system.cpu.time"} <= set(done.stdout.split())
