@@ -22,7 +22,7 @@ API = "import opentelemetry.trace, opentelemetry.metrics, opentelemetry._logs"
 SDK = f"{API}, opentelemetry.sdk.trace, opentelemetry.sdk.metrics, opentelemetry.sdk._logs"
 IMPORTS = {
     "sonde.sdk over the API": (API, "import sonde.sdk"),
-    "sonde.sdk.instrument over the SDK": (SDK, "import sonde.sdk.instrument"),
+    "sonde.sdk.instrumenting over the SDK": (SDK, "import sonde.sdk.instrumenting"),
 }
 UNDER_RUN = {"PYTHONPATH": str(STARTUP), "SONDE_SDK_QUIET": "true"}
 STARTS: dict[str, tuple[str, Mapping[str, str]]] = {
@@ -34,7 +34,7 @@ STARTS: dict[str, tuple[str, Mapping[str, str]]] = {
 }
 COMPILES = ("PYTHONDONTWRITEBYTECODE",)
 """Left out: with it every start would compile what it imports."""
-IS_INSTRUMENTED = "from sonde.sdk.instrument import current; assert current() is not None"
+IS_INSTRUMENTED = "from sonde.sdk.instrumenting import current; assert current() is not None"
 
 
 def python(code: str, more: Mapping[str, str], *flags: str) -> str:

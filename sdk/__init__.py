@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sonde.sdk.errors import SdkError
-    from sonde.sdk.instrument import Instrumented, instrument
+    from sonde.sdk.instrumenting import Instrumented, instrument
     from sonde.sdk.instruments import counter, gauge, histogram
     from sonde.sdk.spans import event, span, traced
 
 __all__ = ["Instrumented", "SdkError", "counter", "event", "gauge", "histogram", "instrument", "span", "traced"]
 
 _WHERE = {
-    "Instrumented": "sonde.sdk.instrument",
+    "Instrumented": "sonde.sdk.instrumenting",
     "SdkError": "sonde.sdk.errors",
     "counter": "sonde.sdk.instruments",
     "event": "sonde.sdk.spans",
     "gauge": "sonde.sdk.instruments",
     "histogram": "sonde.sdk.instruments",
-    "instrument": "sonde.sdk.instrument",
+    "instrument": "sonde.sdk.instrumenting",
     "span": "sonde.sdk.spans",
     "traced": "sonde.sdk.spans",
 }

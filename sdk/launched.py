@@ -20,9 +20,7 @@ def launched() -> None:
     if is_left_alone(sys.orig_argv):
         return
     try:
-        # By the package's name first: were the module loaded before it was asked for, the package would have that instead.
-        from sonde.sdk import instrument
-        from sonde.sdk.instrument import one_line
+        from sonde.sdk.instrumenting import instrument, one_line
 
         started = instrument()
         if os.environ.get(STARTED_BY) == str(os.getpid()) and not started.settings.quiet:

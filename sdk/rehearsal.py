@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sonde.sdk import libraries
 from sonde.sdk.explain import explanation
-from sonde.sdk.instrument import notes_on, resource_of
+from sonde.sdk.instrumenting import notes_on, resource_of
 from sonde.sdk.libraries import Library, State
 from sonde.sdk.pipeline import destination
 from sonde.sdk.sending import Verdict, sender

@@ -12,7 +12,7 @@ from test_instrument import run, write
 
 CHATTY = """
     import logging, sys
-    from sonde.sdk.instrument import current
+    from sonde.sdk.instrumenting import current
 
     logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, force=True)
     for number in range(3):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 
-from sonde.sdk.instrument import current
+from sonde.sdk.instrumenting import current
 from warehouse import shelves
 from warehouse.sold import sell
 

@@ -43,7 +43,7 @@ PROGRAM = """
     if __name__ == "__main__":
         main()
         print(sys.getprofile() is None)
-        from sonde.sdk.instrument import current
+        from sonde.sdk.instrumenting import current
         hook = current().traced
         names = sorted(site.name for site in hook.sites.values() if site.kept)
         print(*names, *hook.notes, sep="\\n")

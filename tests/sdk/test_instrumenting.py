@@ -10,10 +10,12 @@ import textwrap
 import time
 import urllib.request
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import sonde.sdk
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from ports import quiet_port
 from receiver import Receiver, receiving
@@ -243,3 +245,8 @@ def test_a_server_that_reloads_goes_on_telling(tmp_path: Path) -> None:
         found = told(receiver)
     assert len({one.instance for one in found}) == 2
     assert {one.service for one in found} == {"till"}
+
+
+def test_no_name_of_the_package_is_that_of_a_module_in_it() -> None:
+    """Which of them a program gets would depend on what was imported before."""
+    assert not [name for name in sonde.sdk.__all__ if find_spec(f"sonde.sdk.{name}") is not None]
