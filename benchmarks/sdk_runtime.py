@@ -30,8 +30,8 @@ def observed(runtime: bool, host: bool = False) -> Iterator[Any]:
     """A reader of metrics of what is asked for."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from sonde.sdk.host_metrics import HostMetrics
-    from sonde.sdk.runtime_metrics import RuntimeMetrics
+    from sonde.sdk.runtime.host import HostMetrics
+    from sonde.sdk.runtime.interpreter import RuntimeMetrics
 
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)

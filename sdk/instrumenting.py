@@ -267,11 +267,11 @@ def observe(started: Instrumented) -> None:
 def observers(started: Instrumented, provider: metrics.MeterProvider) -> Iterator[Any]:
     version, settings = distribution_version(DISTRIBUTION), started.settings
     if settings.runtime_metrics:
-        from sonde.sdk.runtime_metrics import RuntimeMetrics
+        from sonde.sdk.runtime.interpreter import RuntimeMetrics
 
         yield RuntimeMetrics(provider, version)
     if measures_host(settings.host_metrics, started.resource.attributes):
-        from sonde.sdk.host_metrics import HostMetrics
+        from sonde.sdk.runtime.host import HostMetrics
 
         yield HostMetrics(provider, goal_of_metrics(settings), version)
 

@@ -25,7 +25,7 @@ log = logging.getLogger("sonde.sdk")
 
 GROUP = "opentelemetry_instrumentor"
 LEFT_TO_SONDE = frozenset({"logging", "structlog", "system_metrics", "threading"})
-"""What the SDK does by itself: `sonde.sdk.logs` tells log records, `sonde.sdk.runtime_metrics` measures the process and the host,
+"""What the SDK does by itself: `sonde.sdk.logs` tells log records, `sonde.sdk.runtime` measures the process and the host,
 `sonde.sdk.threads` carries the context into threads."""
 MODULES = {
     "aio-pika": "aio_pika",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from sonde.sdk.readings import Measure
+from sonde.sdk.runtime.readings import Measure
 
 
 class Recording:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from opentelemetry.metrics import MeterProvider
-from sonde.sdk.election import Election
-from sonde.sdk.readings import Measure, Reading, alone, by, register
+from sonde.sdk.runtime.election import Election
+from sonde.sdk.runtime.readings import Measure, Reading, alone, by, register
 
 SCOPE = "sonde.sdk.host_metrics"
 CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")

@@ -15,7 +15,7 @@ from loguru import logger
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from sonde.sdk import logs_loguru
+from sonde.sdk.logs import of_loguru
 from told import Told, bridged
 
 SPAN = SpanContext(0xA1, 0xB2, is_remote=False, trace_flags=TraceFlags(1))
@@ -158,7 +158,7 @@ def test_a_logger_may_be_copied_and_sent(told: Told) -> None:
     for other in (copy.deepcopy(logger), pickle.loads(pickle.dumps(logger))):
         other.info("it")
     assert told.bodies == ["it", "it"]
-    assert logs_loguru.OWN_ID in logger._core.handlers  # type: ignore[attr-defined]
+    assert of_loguru.OWN_ID in logger._core.handlers  # type: ignore[attr-defined]
 
 
 def test_values_of_any_kind_are_told(told: Told) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from opentelemetry.metrics import Meter
 from sonde.sdk.imports import when_imported
-from sonde.sdk.readings import Noted
+from sonde.sdk.runtime.readings import Noted
 
 PERIOD_SECONDS = 0.25
 DELAY_BOUNDARIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)

@@ -11,7 +11,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from sdk_shapes import plain_attributes
-from sonde.sdk import emitting
+from sonde.sdk.logs import emitting
 from sonde.sdk.otlp.logs import encode_logs
 from sonde.sdk.plain import plain
 

@@ -25,9 +25,9 @@ from typing import Any, Final
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
-from sonde.sdk.emitting import emit
 from sonde.sdk.imports import when_imported
 from sonde.sdk.launched import STARTED_BY
+from sonde.sdk.logs.emitting import emit
 from sonde.sdk.plain import LONGEST_TEXT, cut, plain, shown
 from sonde.sdk.raised import STACKTRACE, described
 
@@ -278,7 +278,7 @@ def bridge(provider: LoggerProvider, level: str, left_alone: Iterable[str] = ())
             when_imported("opentelemetry.sdk._logs._internal", leave_to_bridge)
             when_imported("opentelemetry.instrumentation.logging.handler", leave_to_bridge)
         for library in {"structlog", "loguru"}.difference(left_alone):
-            when_imported(library, through(f"sonde.sdk.logs_{library}"))
+            when_imported(library, through(f"sonde.sdk.logs.of_{library}"))
     return _bridge
 
 

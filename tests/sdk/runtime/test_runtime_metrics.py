@@ -19,13 +19,14 @@ from conventions import assert_by_the_conventions
 from metrics_read import Metered
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from sonde.sdk import garbage, process_metrics
-from sonde.sdk.event_loop import PERIOD_SECONDS, EventLoops
-from sonde.sdk.garbage import Garbage
-from sonde.sdk.gil import GilWait, queued_seconds
-from sonde.sdk.host_metrics import Host
-from sonde.sdk.readings import Measure, register, telling
-from sonde.sdk.runtime_metrics import THREAD, RuntimeMetrics
+from sonde.sdk.runtime import garbage
+from sonde.sdk.runtime.event_loop import PERIOD_SECONDS, EventLoops
+from sonde.sdk.runtime.garbage import Garbage
+from sonde.sdk.runtime.gil import GilWait, queued_seconds
+from sonde.sdk.runtime.host import Host
+from sonde.sdk.runtime.interpreter import THREAD, RuntimeMetrics
+from sonde.sdk.runtime.process import MEASURES
+from sonde.sdk.runtime.readings import Measure, register, telling
 
 PATIENCE = 60.0
 
@@ -46,7 +47,7 @@ def metered() -> Metered:
 
 
 def test_names_units_and_kinds_are_those_of_the_conventions() -> None:
-    measures = (*process_metrics.MEASURES, *Garbage(Metered().meter).measures())
+    measures = (*MEASURES, *Garbage(Metered().meter).measures())
     named = [measure for measure in measures if not measure.name.startswith("sonde.")]
     assert_by_the_conventions(named, "process", "cpython")
 
@@ -62,9 +63,9 @@ def test_what_can_not_be_read_is_left_out_and_the_rest_is_told(metered: Metered)
 
 
 def test_the_guide_has_every_metric() -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs" / "sdk.md").read_text()
     meter = Metered().meter
-    names = [measure.name for measure in (*process_metrics.MEASURES, *Garbage(meter).measures(), *Host().measures())]
+    names = [measure.name for measure in (*MEASURES, *Garbage(meter).measures(), *Host().measures())]
     names += ["sonde.cpython.gc.pause", "sonde.asyncio.eventloop.delay", "sonde.cpython.gil.wait"]
     shortened = ("system.cpu.load_average.5m", "system.cpu.load_average.15m")
     assert [name for name in names if f"`{name}`" not in guide and name not in shortened] == []
@@ -75,7 +76,7 @@ def test_the_guide_has_every_metric() -> None:
 
 def test_a_process_tells_what_the_system_counts_of_it(metered: Metered) -> None:
     psutil = pytest.importorskip("psutil")
-    register(metered.meter, process_metrics.MEASURES)
+    register(metered.meter, MEASURES)
     process = psutil.Process()
     before, found, after = process.cpu_times(), metered.values("process.cpu.time"), process.cpu_times()
     tick = 1 / os.sysconf("SC_CLK_TCK")
@@ -91,7 +92,7 @@ def test_a_process_tells_what_the_system_counts_of_it(metered: Metered) -> None:
 
 
 def test_open_files_are_counted(metered: Metered, tmp_path: Path) -> None:
-    register(metered.meter, process_metrics.MEASURES)
+    register(metered.meter, MEASURES)
     name = "process.unix.file_descriptor.count"
     before = metered.values(name)[""]
     with (tmp_path / "a").open("w"), (tmp_path / "b").open("w"):
@@ -294,7 +295,7 @@ def test_the_kernel_says_how_long_a_thread_waited_for_a_cpu() -> None:
 
 
 def test_where_the_kernel_keeps_no_account_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sonde.sdk.gil.SCHEDULE", "/nowhere/schedstat")
+    monkeypatch.setattr("sonde.sdk.runtime.gil.SCHEDULE", "/nowhere/schedstat")
     assert queued_seconds() == 0.0
 
 
@@ -378,7 +379,7 @@ def test_a_forked_child_tells_its_own(metered: Metered) -> None:
 
 
 def test_nothing_measured_after_a_fork_belongs_to_the_trace_it_happened_in(metered: Metered) -> None:
-    register(metered.meter, process_metrics.MEASURES)
+    register(metered.meter, MEASURES)
     with TracerProvider().get_tracer("test").start_as_current_span("forks"):
         assert trace.get_current_span().is_recording()
         found = metered.metrics()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import Meter
-from sonde.sdk.readings import NOWHERE, Measure, Reading
+from sonde.sdk.runtime.readings import NOWHERE, Measure, Reading
 
 LONG_SECONDS = 0.001
 MOST_KEPT = 4096

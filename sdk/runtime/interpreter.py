@@ -12,11 +12,11 @@ import threading
 
 from opentelemetry.context import attach
 from opentelemetry.metrics import Histogram, Meter, MeterProvider
-from sonde.sdk import process_metrics
-from sonde.sdk.event_loop import EventLoops
-from sonde.sdk.garbage import Garbage
-from sonde.sdk.gil import GilWait, has_gil
-from sonde.sdk.readings import NOWHERE, Noted, register, telling
+from sonde.sdk.runtime import process
+from sonde.sdk.runtime.event_loop import EventLoops
+from sonde.sdk.runtime.garbage import Garbage
+from sonde.sdk.runtime.gil import GilWait, has_gil
+from sonde.sdk.runtime.readings import NOWHERE, Noted, register, telling
 
 SCOPE = "sonde.sdk.runtime_metrics"
 THREAD = "sonde-runtime"
@@ -31,7 +31,7 @@ class RuntimeMetrics:
         self._garbage, self._loops = Garbage(meter), EventLoops(meter)
         self._gil_waits = Noted(gil_wait(meter))
         self._stopped = True
-        first, *others = process_metrics.MEASURES
+        first, *others = process.MEASURES
         register(meter, (telling(self._tell, first), *others, *self._garbage.measures()))
 
     def start(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from receiver import Receiver, receiving
-from test_instrument import run, write
+from test_instrumenting import run, write
 
 CHATTY = """
     import logging, sys

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from sonde.sdk.readings import Measure, Reading, alone, by
+from sonde.sdk.runtime.readings import Measure, Reading, alone, by
 
 POSIX = os.name == "posix"
 LINUX = sys.platform == "linux"

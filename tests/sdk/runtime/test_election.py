@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sonde.sdk.election import POSSIBLE, Election
+from sonde.sdk.runtime.election import POSSIBLE, Election
 
 pytestmark = pytest.mark.skipif(not POSSIBLE, reason="abstract sockets are Linux's")
 
 CANDIDATE = """
 import os, sys
-from sonde.sdk.election import Election
+from sonde.sdk.runtime.election import Election
 election = Election(sys.argv[1])
 for line in sys.stdin:
     if line == "fork\\n":

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conventions import assert_by_the_conventions
 from metrics_read import Metered
-from sonde.sdk.host_metrics import Host, HostMetrics, unescaped
-from sonde.sdk.readings import register
+from sonde.sdk.runtime.host import Host, HostMetrics, unescaped
+from sonde.sdk.runtime.readings import register
 from sonde.sdk.surroundings import in_container, measures_host
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is /proc that is read")
