@@ -245,10 +245,10 @@ def hook_loop(recorder: Recorder, kind: Any) -> None:
     call = kind.call_exception_handler
 
     def call_exception_handler(self: Any, context: dict[str, Any]) -> None:
-        token = logs.told.set(recorder.of_loop(context))
+        before, logs.told.error = logs.told.error, recorder.of_loop(context)
         try:
             call(self, context)
         finally:
-            logs.told.reset(token)
+            logs.told.error = before
 
     kind.call_exception_handler = call_exception_handler

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -211,8 +212,13 @@ class Rendered:
     """Of the program's code, where `logging` would have found structlog's."""
 
 
-told: ContextVar[BaseException | None] = ContextVar("sonde_told", default=None)
-"""An exception that `sonde.sdk.exceptions` has told, while asyncio's handler of exceptions logs it."""
+class OfThread(threading.local):
+    error: BaseException | None = None
+
+
+told = OfThread()
+"""An exception that `sonde.sdk.exceptions` has told, while asyncio's handler of exceptions logs it. Of the thread and not of the
+context, for from Python 3.12 on a program's own handler is run in that of the task."""
 rendered: ContextVar[Rendered | None] = ContextVar("sonde_rendered", default=None)
 forwarded: ContextVar[str | None] = ContextVar("sonde_forwarded", default=None)
 """The message that a sink of loguru's is writing just now."""
@@ -228,7 +234,7 @@ def rendered_by_structlog(record: logging.LogRecord) -> Rendered | None:
 
 def is_told(record: logging.LogRecord) -> bool:
     """Whether one of its handlers hands it on, what it tells is being told, or the process that made it tells it."""
-    handled, error = _handled.get(), told.get()
+    handled, error = _handled.get(), told.error
     if _telling.get() or (handled is not None and handled[0] is record):
         return True
     if record.process != os.getpid() and is_of_a_child(record):

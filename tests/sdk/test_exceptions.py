@@ -168,6 +168,22 @@ def test_a_task_tells_where_the_loop_has_a_handler_of_the_programs_own(told: Tol
 
 
 @pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_task_tells_once_where_the_programs_own_handler_goes_on_to_asyncios(
+    loop: Callable[[], Any], told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        running = asyncio.get_running_loop()
+        running.set_exception_handler(lambda loop, context: loop.default_exception_handler(context))
+        await forget("buy", fail)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    assert told.bodies == ["ValueError: no number"]
+    assert [record.name for record in caplog.records] == ["asyncio"]
+
+
+@pytest.mark.usefixtures("loops")
 def test_a_callback_tells_in_the_trace_it_was_scheduled_in(told: Told) -> None:
     async def run() -> None:
         with trace.use_span(NonRecordingSpan(SPAN)):
