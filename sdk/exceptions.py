@@ -27,7 +27,6 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, get_current_span, set_span_in_context
 from sonde.sdk import logs
 from sonde.sdk.imports import when_imported
-from sonde.sdk.lifecycle import BEFORE_ALL_ENDS
 from sonde.sdk.logs import THREAD_ID, THREAD_NAME
 from sonde.sdk.plain import cut, shown
 from sonde.sdk.raised import MESSAGE, STACKTRACE, described, span_left_by
@@ -119,10 +118,9 @@ class Recorder:
         if error is not None and id(error) != self._ended_by and not hasattr(sys, "ps1"):
             self.of_program(error, error.__traceback__)
 
-    def at_end_of_child(self) -> None:
-        """multiprocessing runs its finalizers while the exception that ends a child is on its way to be printed."""
-        _, error, trace = sys.exc_info()
-        self.tell(error, trace, "main", SeverityNumber.FATAL)
+    def of_child(self, error: BaseException) -> None:
+        """What ends a child of multiprocessing's."""
+        self.tell(error, error.__traceback__, "main", SeverityNumber.FATAL)
 
     def of_thread(self, error: BaseException | None, trace: TracebackType | None, thread: Any) -> None:
         of = {} if thread is None else {THREAD_NAME: thread.name, THREAD_ID: thread.ident}
@@ -173,7 +171,7 @@ def record_unhandled(level: str, *, source: bool) -> Recorder:
     """From now on, in this process and those it forks; those that `level` lets through, with source or without."""
     recorder = Recorder(logging.getLevelNamesMapping()[level.upper()], source=source)
     hook_program(recorder)
-    when_imported("multiprocessing.util", to_children(recorder))
+    when_imported("multiprocessing.process", lambda module: hook_children(recorder, module.BaseProcess))
     hook_threads(recorder)
     hook_unraisable(recorder)
     when_imported("asyncio.base_events", in_module(recorder, "BaseEventLoop"))
@@ -192,17 +190,30 @@ def hook_program(recorder: Recorder) -> None:
     atexit.register(recorder.at_exit)
 
 
-def to_children(recorder: Recorder) -> Callable[[ModuleType], None]:
-    """Forked children of multiprocessing begin by forgetting finalizers, and then call what is registered; spawned ones don't."""
+def hook_children(recorder: Recorder, kind: Any) -> None:
+    """Where a child of multiprocessing's does what it is for, however it was started. The exception that ends it is handled there:
+    multiprocessing prints it, and from Python 3.13 on does so before its finalizers run."""
+    bootstrap = getattr(kind, "_bootstrap", None)
+    if bootstrap is None:
+        logs.log.debug("exceptions that end children are not told: multiprocessing is another one")
+        return
 
-    def register(util: Any) -> None:
-        def finalize(own: Recorder) -> None:
-            util.Finalize(None, own.at_end_of_child, exitpriority=BEFORE_ALL_ENDS)
+    def bootstrap_telling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        run = self.run
 
-        finalize(recorder)
-        util.register_after_fork(recorder, finalize)
+        def run_and_tell() -> None:
+            try:
+                run()
+            except BaseException as error:
+                if error.__traceback__ is not None:
+                    error.__traceback__ = error.__traceback__.tb_next  # as it would be without this
+                recorder.of_child(error)
+                raise
 
-    return register
+        self.run = run_and_tell
+        return bootstrap(self, *args, **kwargs)
+
+    kind._bootstrap = bootstrap_telling
 
 
 def hook_threads(recorder: Recorder) -> None:

@@ -24,9 +24,8 @@ log = logging.getLogger("sonde.sdk")
 
 FORK_WAITS_SECONDS = 1.0
 """The longest that a fork waits for metrics that are being collected just then."""
-EXPORTER_PRIORITY, BEFORE_THE_EXPORTER, BEFORE_ALL_ENDS = 1000, 2000, 3000
-"""Of multiprocessing finalizers: the higher, the earlier. The last metrics are to be collected before the exporter ends, and before
-that is told what has ended the child."""
+EXPORTER_PRIORITY, BEFORE_THE_EXPORTER = 1000, 2000
+"""Of multiprocessing finalizers: the higher, the earlier. The last metrics are to be collected before the exporter ends."""
 
 
 class MetricsThroughForks:

@@ -73,6 +73,7 @@ def test_what_ends_a_child_is_sent_however_it_was_started(tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         assert sorted(bodies(receiver)) == ["ValueError: fork", "ValueError: forkserver", "ValueError: spawn"]
     assert done.stderr.count("Traceback (most recent call last)") == 3
+    assert "sdk/exceptions.py" not in done.stderr
 
 
 @pytest.mark.parametrize(("exceptions", "sent"), [("true", ["ValueError: it"]), ("false", [])])
