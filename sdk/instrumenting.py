@@ -25,7 +25,7 @@ from sonde.sdk import libraries, logs, resource
 from sonde.sdk.errors import SdkError
 from sonde.sdk.lane import Counts
 from sonde.sdk.libraries import Library, State
-from sonde.sdk.lifecycle import MetricsThroughForks, on_end
+from sonde.sdk.lifecycle import MetricsThroughForks, let_telemetry_fork, on_end
 from sonde.sdk.meter import MeterProvider
 from sonde.sdk.pipeline import Pipeline, build
 from sonde.sdk.sending import Signal
@@ -175,6 +175,7 @@ def start(settings: Settings, around: Surroundings) -> Instrumented:
     observe(started)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=started.begin_in_child)
+    let_telemetry_fork()
     on_end(started.shutdown)
     record_exceptions(started)
     return started

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -26,6 +27,11 @@ FORK_WAITS_SECONDS = 1.0
 """The longest that a fork waits for metrics that are being collected just then."""
 EXPORTER_PRIORITY, BEFORE_THE_EXPORTER = 1000, 2000
 """Of multiprocessing finalizers: the higher, the earlier. The last metrics are to be collected before the exporter ends."""
+
+
+FORK_WARNING = r"This process \(pid=\d+\) is multi-threaded"
+FORK_SAFE_THREADS = ("sonde-", "Otel")
+"""How the names of threads begin that forks are prepared for: the SDK's, and those of OpenTelemetry's."""
 
 
 class MetricsThroughForks:
@@ -58,6 +64,33 @@ class MetricsThroughForks:
             self._provider.forget()
         except AttributeError:
             log.warning("metrics of this forked process go on from those of its parent", exc_info=True)
+
+
+def let_telemetry_fork() -> None:
+    """From Python 3.12 on a process that has threads is warned when it forks. Where it has none but those that telemetry runs, it is
+    not: the program has not started them, and a child does not miss them."""
+    if sys.version_info >= (3, 12) and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=warn_of_others)
+
+
+def warn_of_others() -> None:
+    """Python warns at the end of a fork: whether that is to be heard is said again before each."""
+    if not has_threads_of_others():
+        warnings.filterwarnings("ignore", FORK_WARNING, DeprecationWarning)
+        return
+    filters: Any = warnings.filters
+    filters[:] = [each for each in filters if getattr(each[1], "pattern", None) != FORK_WARNING]
+
+
+def has_threads_of_others() -> bool:
+    """Besides the one that asks."""
+    asks = threading.current_thread()
+    own = sum(each is not asks and each.name.startswith(FORK_SAFE_THREADS) for each in threading.enumerate())
+    try:
+        found = len(os.listdir("/proc/self/task"))  # those too that libraries in C have started
+    except OSError:
+        found = threading.active_count()
+    return found > 1 + own
 
 
 def on_end(end: Callable[[], object]) -> None:

@@ -112,6 +112,36 @@ def test_every_process_of_a_family_tells_its_own_under_an_instance_of_its_own(tm
     assert by_name["parent"].pid == int(done.stdout.splitlines()[-1].split()[0])
 
 
+FORKING = """
+    import os, threading
+    from opentelemetry import trace
+
+    def fork():
+        with trace.get_tracer("test").start_as_current_span("fork"):
+            pass
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    fork()
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    fork()
+    done.set()
+    thread.join()
+"""
+
+
+def test_a_program_that_forks_is_warned_of_its_own_threads_only(tmp_path: Path) -> None:
+    """Metrics have a thread as well."""
+    write(tmp_path / "till.py", FORKING)
+    done = run(sys.executable, "-W", "always", "till.py", url=NOBODY, cwd=tmp_path, OTEL_METRICS_EXPORTER="otlp")
+    assert done.returncode == 0
+    assert done.stderr.count("is multi-threaded") == (1 if sys.version_info >= (3, 12) else 0)
+
+
 ONE_LINE = """
     import logging, threading
     from concurrent.futures import ThreadPoolExecutor
