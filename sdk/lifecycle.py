@@ -67,8 +67,8 @@ class MetricsThroughForks:
 
 
 def let_telemetry_fork() -> None:
-    """From Python 3.12 on a process that has threads is warned when it forks. Where it has none but those that telemetry runs, it is
-    not: the program has not started them, and a child does not miss them."""
+    """From Python 3.12 on a process that has threads is warned when it forks. Where it has none but those that telemetry runs, it
+    is not: the program has not started them, and a child does not miss them."""
     if sys.version_info >= (3, 12) and hasattr(os, "register_at_fork"):
         os.register_at_fork(before=warn_of_others)
 

@@ -20,22 +20,39 @@ ENTRY_UNITS, NO_COLUMNS = 8, 0x80 | 13 << 3
 """Of the table of lines: how many units of code an entry can cover, and the kind that says a line without columns.
 https://github.com/python/cpython/blob/3.11/Objects/locations.md"""
 
-PLAIN = "def f({parameters}): return {call}"
-COROUTINE = "async def f({parameters}): return await {call}"
-GENERATOR = "def f({parameters}): return (yield from {call})"
+PLAIN = """
+def enclosing({enclosed}):
+    def f({parameters}):
+        {free}
+        return {call}
+"""
+COROUTINE = """
+def enclosing({enclosed}):
+    async def f({parameters}):
+        {free}
+        return await {call}
+"""
+GENERATOR = """
+def enclosing({enclosed}):
+    def f({parameters}):
+        {free}
+        return (yield from {call})
+"""
 ASYNC_GENERATOR = """
-async def f({parameters}):
-    _sonde_generator = {call}
-    _sonde_resume, _sonde_given = _sonde_generator.asend, None
-    while True:
-        try:
-            _sonde_value = await _sonde_resume(_sonde_given)
-        except StopAsyncIteration:
-            return
-        try:
-            _sonde_resume, _sonde_given = _sonde_generator.asend, (yield _sonde_value)
-        except BaseException as _sonde_error:
-            _sonde_resume, _sonde_given = _sonde_generator.athrow, _sonde_error
+def enclosing({enclosed}):
+    async def f({parameters}):
+        {free}
+        _sonde_generator = {call}
+        _sonde_resume, _sonde_given = _sonde_generator.asend, None
+        while True:
+            try:
+                _sonde_value = await _sonde_resume(_sonde_given)
+            except StopAsyncIteration:
+                return
+            try:
+                _sonde_resume, _sonde_given = _sonde_generator.asend, (yield _sonde_value)
+            except BaseException as _sonde_error:
+                _sonde_resume, _sonde_given = _sonde_generator.athrow, _sonde_error
 """
 
 
@@ -61,7 +78,13 @@ def passing_on(code: CodeType, call: Callable[..., Any]) -> CodeType:
     """Code with the parameters, kind and place of `code`, which passes everything on to `call`."""
     varargs, varkeywords = bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS)
     made = compiled(
-        template(code), code.co_posonlyargcount, code.co_argcount, code.co_kwonlyargcount, varargs, varkeywords
+        template(code),
+        code.co_posonlyargcount,
+        code.co_argcount,
+        code.co_kwonlyargcount,
+        varargs,
+        varkeywords,
+        len(code.co_freevars),
     )
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + varargs + varkeywords]
     units, renamed = len(made.co_code) // 2, dict(zip(made.co_varnames, names, strict=False))
@@ -97,18 +120,26 @@ def template(code: CodeType) -> str:
 
 @cache
 def compiled(
-    source: str, only_positional: int, positional: int, keywords: int, varargs: bool, varkeywords: bool
+    source: str, only_positional: int, positional: int, keywords: int, varargs: bool, varkeywords: bool, free: int
 ) -> CodeType:
     """Code with so many parameters, whose names are made up: to compile takes seven times as long as all the rest, and functions
-    have few shapes."""
+    have few shapes. It takes as many variables from its closure, although it uses none: who looks at the locals of a frame, as
+    debuggers and error reports do, expects them there, and CPython up to 3.12 crashes where they are not."""
+    enclosed = ", ".join(f"_sonde_f{number}" for number in range(free))
     text = source.format(
+        enclosed=enclosed,
+        free=f"nonlocal {enclosed}" if enclosed else "pass",
         parameters=", ".join(parameters(only_positional, positional, keywords, varargs, varkeywords)),
         call=f"{CALL!r}({', '.join(arguments(positional, keywords, varargs, varkeywords))})",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a text that is called
         module = compile(text, "<sonde.sdk.wrapping>", "exec", dont_inherit=True)
-    return next(constant for constant in module.co_consts if isinstance(constant, CodeType))
+    return code_within(code_within(module))
+
+
+def code_within(code: CodeType) -> CodeType:
+    return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
 
 
 def parameters(only_positional: int, positional: int, keywords: int, varargs: bool, varkeywords: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import FunctionType
@@ -213,6 +214,27 @@ def test_a_traceback_shows_the_functions_own_file_and_lines() -> None:
     assert [frame.line for frame in frames] == ["def fails() -> None:", 'raise KeyError("here")']
     text = "".join(traceback.format_list(frames))
     assert "^" not in text.splitlines()[1], "no columns of code that is not there"
+
+
+def looking(was: FunctionType) -> Callable[..., Any]:
+    def look(*args: Any, **kwargs: Any) -> Any:
+        return dict(sys._getframe(1).f_locals)
+
+    return look
+
+
+def test_who_looks_at_the_frame_sees_its_parameters_and_what_its_closure_holds() -> None:
+    """As debuggers and error reports do, of every frame that there is."""
+    closure: Any = of_closure()
+    put_around(closure, looking)
+    assert closure(2) == {"a": 2, "kept": KEPT, "other": 1}
+    method: Any = Derived.say
+    code = put_around(method, looking)
+    try:
+        derived = Derived()
+        assert derived.say("a") == {"self": derived, "word": "a", "__class__": Derived}
+    finally:
+        put_back(method, code)
 
 
 def test_this_python_can_do_it() -> None:
