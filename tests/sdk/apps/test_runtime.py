@@ -83,8 +83,8 @@ from sonde.sdk import instrument
 metrics.get_meter("loop").create_counter("ran").add(1)
 asyncio.run(asyncio.sleep(0.6))
 instrument().flush()
-parts = ("runtime_metrics", "event_loop", "host_metrics", "election")
-print(*(name for name in parts if f"sonde.sdk.{name}" in sys.modules))
+parts = ("interpreter", "event_loop", "host", "election")
+print(*(name for name in parts if f"sonde.sdk.runtime.{name}" in sys.modules))
 """
 OURS = ("process.", "cpython.", "system.", "sonde.")
 
@@ -92,8 +92,8 @@ OURS = ("process.", "cpython.", "system.", "sonde.")
 @pytest.mark.parametrize(
     ("interpreter", "host", "loaded", "told"),
     [
-        ("true", "false", "runtime_metrics event_loop", {"process.cpu.time", "sonde.asyncio.eventloop.delay"}),
-        ("false", "true", "host_metrics election", {"system.cpu.time"}),
+        ("true", "false", "interpreter event_loop", {"process.cpu.time", "sonde.asyncio.eventloop.delay"}),
+        ("false", "true", "host election", {"system.cpu.time"}),
         ("false", "false", "", set()),
     ],
 )
