@@ -88,3 +88,9 @@ print(*sys.modules)
     rooms = {name.split(".")[1] for name in loaded if name.startswith("sonde.")}
     assert rooms == {"sdk"}
     assert not [name for name in loaded if name.split(".")[0] in SERVER_ONLY]
+
+
+def test_every_module_of_tests_has_a_name_of_its_own() -> None:
+    """pytest imports them by name alone: the second of two would not be run."""
+    names = [path.name for path in (TOP / "tests").rglob("*.py") if path.name not in ("__init__.py", "conftest.py")]
+    assert sorted(names) == sorted(set(names))
