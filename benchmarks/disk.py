@@ -21,7 +21,8 @@ from sonde.storage.rollups import VIEWS
 from sonde.storage.schema import table
 from sonde.storage.store import Store, open_store
 
-from benchmarks.insert import GENERATORS, machine
+from benchmarks.insert import GENERATORS
+from benchmarks.machine import machine
 
 BLOCK_ROWS = 60_000
 

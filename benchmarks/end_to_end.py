@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import resource
 import shutil
 import stat
@@ -32,6 +31,8 @@ from sonde.ingest.service import IngestService
 from sonde.storage.migrate import migrate
 from sonde.storage.retention import FOR_EVER
 from sonde.storage.store import Store, open_store
+
+from benchmarks.machine import machine
 
 TABLES = {"traces": ("spans",), "logs": ("logs",), "metrics": ("points_number",)}
 GATEWAY_NATIVE = ("event_engine", "grpc", "resolver", "timer")
@@ -148,11 +149,6 @@ def bytes_in(folder: Path) -> int:
             status = file.lstat()
             total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"cpus": os.cpu_count(), "python": platform.python_version(), "commit": commit.stdout.strip()}
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +26,7 @@ from sonde.storage.store import Store, open_store
 
 from benchmarks.columns import AT_UNIX_NANO, spans
 from benchmarks.log_columns import logs, number_points
+from benchmarks.machine import machine
 
 GENERATORS: dict[str, Callable[[int, int], Block]] = {
     "spans": lambda rows, i: spans(rows, seed=i, at_unix_nano=AT_UNIX_NANO + i * rows * 20_000),
@@ -143,16 +141,6 @@ def measure(store: Store, name: str, blocks: int, rows: int, rounds: int) -> dic
         )
     told = {f"{kind} into {target}": {k: round(v, 3) for k, v in f.items()} for (kind, target), f in found.items()}
     return {"encode_cpu_us_per_row": round(prepared.encode_us, 3), **told}
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
-    }
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from sonde.storage.store import open_store
 
 from benchmarks import scrapes
 from benchmarks.end_to_end import bytes_in
-from benchmarks.insert import machine
+from benchmarks.machine import machine
 from benchmarks.prometheus_servers import MetricsServer, prometheus, victoria_metrics
 from benchmarks.promql import Client
 from benchmarks.scrapes import Scraped

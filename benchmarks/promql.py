@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import promql_data
-from benchmarks.insert import machine
+from benchmarks.machine import machine
 from benchmarks.prometheus_servers import MetricsServer, prometheus, victoria_metrics
 from benchmarks.serving import serving
 

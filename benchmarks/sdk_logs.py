@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +21,8 @@ import time
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from benchmarks.machine import machine
 
 BURST = 500
 WARM_UP, RECORDS = 2_000, 20_000
@@ -162,11 +162,6 @@ def costs(rounds: int) -> list[dict[str, Any]]:
             found.append({key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()})
             print(json.dumps(found[-1]), flush=True)
     return found
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"python": platform.python_version(), "cpus": os.cpu_count(), "commit": commit.stdout.strip()}
 
 
 def main() -> None:

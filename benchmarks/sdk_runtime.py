@@ -13,13 +13,14 @@ import contextlib
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from benchmarks.machine import machine
 
 COLLECTIONS = 300
 GARBAGE_COLLECTIONS = 50_000
@@ -129,9 +130,7 @@ def main() -> None:
     report = {
         "benchmark": "sdk_runtime",
         "median_and_least": found,
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
+        **machine(),
     }
     print(json.dumps(report), flush=True)
 

@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.machine import machine
 from benchmarks.receiver import receiving, told
 
 ATTRIBUTES: tuple[tuple[str, Callable[[int], Any]], ...] = (
@@ -285,12 +285,6 @@ def interpreters(others: str | None) -> Iterator[dict[str, str]]:
             else:
                 found[name] = python
         yield found
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    python = platform.python_version()
-    return {"machine": platform.machine(), "cpus": os.cpu_count(), "python": python, "commit": commit.stdout.strip()}
 
 
 def main() -> None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +20,8 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
+
+from benchmarks.machine import machine
 
 CALLS, WARM_UP = 50_000, 5_000
 BASELINE = "OpenTelemetry's decorator, bare SDK"
@@ -156,7 +156,7 @@ def checked(name: str, kind: str) -> dict[str, float]:
 
 
 def run(name: str, kind: str, *arguments: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--one", name, "--kind", kind, *arguments]
+    command = [sys.executable, "-m", "benchmarks.sdk_wrapping", "--one", name, "--kind", kind, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"{name} failed:\n{result.stderr[-2000:]}")
@@ -181,12 +181,6 @@ def costs(rounds: int) -> list[dict[str, Any]]:
             found.append({"case": name, "kind": kind, **{key: round(value, 3) for key, value in numbers.items()}})
             print(json.dumps(found[-1]), flush=True)
     return found
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    python = platform.python_version()
-    return {"machine": platform.machine(), "cpus": os.cpu_count(), "python": python, "commit": commit.stdout.strip()}
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from sonde.sdk import logs
 from sonde.sdk.imports import when_imported
 from sonde.sdk.logs import THREAD_ID, THREAD_NAME
 from sonde.sdk.plain import cut, shown
-from sonde.sdk.raised import MESSAGE, STACKTRACE, described, span_left_by
+from sonde.sdk.raised import MESSAGE, STACKTRACE, TYPE, described, span_left_by
 
 SCOPE = "sonde.sdk.exceptions"
 WHERE, SAID, FRAMES, TASK = (
@@ -70,7 +70,7 @@ class Recorder:
         try:
             attributes = self.attributes(error, trace) | {WHERE: where, **more}
             first_line = attributes[MESSAGE].partition("\n")[0]
-            kind = attributes["exception.type"]
+            kind = attributes[TYPE]
             _logs.get_logger(SCOPE).emit(
                 LogRecord(
                     timestamp=time_ns(),

@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import TraceFlags
+from sonde.sdk.contexts import attach, current, suppressed
 from sonde.sdk.lane import Bounds, Counts, Lane, Request
 from sonde.sdk.lifecycle import EXPORTER_PRIORITY, on_end_of_child
 from sonde.sdk.otlp.logs import encode_logs
@@ -140,7 +140,7 @@ class Exporter:
 
     def _run(self) -> None:
         # Whatever instruments HTTP clients is not to trace this one.
-        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        attach(suppressed(current()))
         while True:
             ask = self._wait()
             if ask is not None:

@@ -27,9 +27,8 @@ from opentelemetry.sdk.metrics._internal.instrument import _Counter, _Gauge, _Hi
 from opentelemetry.sdk.metrics._internal.measurement_consumer import SynchronousMeasurementConsumer
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace.propagation import _SPAN_KEY
-from sonde.sdk.contexts import current
-from sonde.sdk.recording import FLAGS, PLAIN, SAMPLED, Span, context_of
+from sonde.sdk.contexts import SPAN, current
+from sonde.sdk.recording import FLAGS, PLAIN, SAMPLED, Span, all_plain, context_of
 
 Measure = Callable[..., None]
 Sums = dict[tuple[Any, ...], tuple[_Aggregation[Any], ...]]
@@ -145,14 +144,12 @@ def measuring(instrument: Any, by_the_sdk: Measure, least: float, held: Held) ->
 def hold(sums: Sums, key: tuple[Any, ...], attributes: Mapping[str, Any] | None, instrument: Any, held: Held) -> None:
     """Remembers which sums the SDK has just added to, unless it may have changed `attributes` before, or a view leaves some out."""
     attributes = dict(attributes or {})
-    if not (
-        PLAIN.issuperset(map(type, attributes.values())) and all(type(name) is str and name for name in attributes)
-    ):
+    if not all_plain(attributes, PLAIN):
         return
-    found = []
+    found, hashed = [], _hash_attributes(attributes)
     for storage in list(held.storages.values()):
         for match in storage._instrument_view_instrument_matches.get(instrument, ()):
-            aggregation = match._attributes_aggregation.get(_hash_attributes(attributes))
+            aggregation = match._attributes_aggregation.get(hashed)
             if match._view._attribute_keys is not None or aggregation is None:
                 return
             found.append(aggregation)
@@ -162,7 +159,7 @@ def hold(sums: Sums, key: tuple[Any, ...], attributes: Mapping[str, Any] | None,
 
 
 def is_sampled(context: Context) -> bool:
-    span = context.get(_SPAN_KEY)
+    span = context.get(SPAN)
     if span is None:
         return False
     found = span._context if type(span) is Span else context_of(span)

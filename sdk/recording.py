@@ -39,10 +39,9 @@ from opentelemetry.sdk.trace.sampling import (
     StaticSampler,
 )
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
-from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE, INVALID_SPAN_CONTEXT, TraceState
 from opentelemetry.trace.status import Status, StatusCode
-from sonde.sdk.contexts import attach, current, detach
+from sonde.sdk.contexts import SPAN, attach, current, detach, with_span
 from sonde.sdk.raised import left_span
 
 log = logging.getLogger("opentelemetry.sdk.trace")
@@ -62,7 +61,7 @@ NOTHING: tuple[Any, ...] = ()
 INTERNAL = SpanKind.INTERNAL
 RECORD_AND_SAMPLE = Decision.RECORD_AND_SAMPLE
 
-PLAIN = frozenset({str, int, bool, float, bytes, type(None)})
+PLAIN: frozenset[type] = frozenset({str, int, bool, float, bytes, type(None)})
 """Types of values that are kept as they are. A subclass may be anything: the SDK decides."""
 BOUNDLESS = sys.maxsize
 
@@ -339,7 +338,7 @@ class Tracer(sdk_trace.Tracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> trace_api.Span:
-        above = (current() if context is None else context).get(_SPAN_KEY)
+        above = (current() if context is None else context).get(SPAN)
         if type(above) is Span:
             parent = above._context
         elif above is None:
@@ -421,13 +420,7 @@ class CurrentSpan:
 
     def __enter__(self) -> trace_api.Span:
         span = self._span = self._tracer.start_span(*self._arguments)
-        before = current()
-        if not before or (len(before) == 1 and _SPAN_KEY in before):
-            self._token = attach(Context({_SPAN_KEY: span}))
-        else:
-            values = before.copy()
-            values[_SPAN_KEY] = span
-            self._token = attach(Context(values))
+        self._token = attach(with_span(current(), span))
         return span
 
     def __exit__(

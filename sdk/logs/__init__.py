@@ -25,7 +25,9 @@ from typing import Any, Final
 
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry._logs._internal import ProxyLoggerProvider
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import get_current
+from sonde.sdk.contexts import SUPPRESSED
+from sonde.sdk.functions import FILE_PATH, FUNCTION_NAME, LINE_NUMBER
 from sonde.sdk.imports import when_imported
 from sonde.sdk.launched import STARTED_BY
 from sonde.sdk.logs.emitting import emit
@@ -34,7 +36,6 @@ from sonde.sdk.raised import STACKTRACE, described
 
 log = logging.getLogger("sonde.sdk")
 
-FILE, LINE, FUNCTION = "code.file.path", "code.line.number", "code.function.name"
 STACK: Final = "code.stacktrace"
 THREAD_ID, THREAD_NAME = "thread.id", "thread.name"
 EVENT_NAME: Final = "otel.event.name"
@@ -98,7 +99,7 @@ class Bridge:
     ) -> None:
         """One record, in the current context. `timestamp` is in ns since the epoch."""
         context = get_current()
-        if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or _telling.get():
+        if context.get(SUPPRESSED) or _telling.get():
             return
         token = _telling.set(True)
         try:
@@ -134,9 +135,9 @@ class Bridge:
             fields = fields_of(record)
             event_name = fields.pop(EVENT_NAME, None)
             attributes = {
-                FILE: record.pathname,
-                LINE: record.lineno,
-                FUNCTION: record.funcName,
+                FILE_PATH: record.pathname,
+                LINE_NUMBER: record.lineno,
+                FUNCTION_NAME: record.funcName,
                 THREAD_ID: record.thread,
                 THREAD_NAME: record.threadName,
             }

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from sonde.sdk import logs
-from sonde.sdk.logs import FILE, FUNCTION, LINE, THREAD_ID, THREAD_NAME, bounded, forwarded, handled_text
+from sonde.sdk.functions import FILE_PATH, FUNCTION_NAME, LINE_NUMBER
+from sonde.sdk.logs import THREAD_ID, THREAD_NAME, bounded, forwarded, handled_text
 from sonde.sdk.plain import LONGEST_TEXT, cut
 from sonde.sdk.raised import described
 
@@ -59,9 +60,9 @@ def tell(message: Any) -> None:
     try:
         error = record["exception"]
         attributes = {
-            FILE: record["file"].path,
-            LINE: record["line"],
-            FUNCTION: record["function"],
+            FILE_PATH: record["file"].path,
+            LINE_NUMBER: record["line"],
+            FUNCTION_NAME: record["function"],
             THREAD_ID: record["thread"].id,
             THREAD_NAME: record["thread"].name,
             **(described(error.value, error.traceback) if error is not None and error.value is not None else {}),

@@ -18,10 +18,8 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from sonde.sdk import logs
+from sonde.sdk.functions import FILE_PATH, FUNCTION_NAME, LINE_NUMBER
 from sonde.sdk.logs import (
-    FILE,
-    FUNCTION,
-    LINE,
     STACK,
     THREAD_ID,
     THREAD_NAME,
@@ -146,7 +144,7 @@ def caller() -> tuple[FrameType, str]:
 
 
 def place_of(frame: FrameType) -> dict[str, Any]:
-    return {FILE: frame.f_code.co_filename, LINE: frame.f_lineno, FUNCTION: frame.f_code.co_name}
+    return {FILE_PATH: frame.f_code.co_filename, LINE_NUMBER: frame.f_lineno, FUNCTION_NAME: frame.f_code.co_name}
 
 
 def of_thread() -> dict[str, Any]:
