@@ -26,8 +26,6 @@ from benchmarks.machine import machine
 
 BURST = 500
 WARM_UP, RECORDS = 2_000, 20_000
-TAKEN = 0
-"""Records that have come out at the other end."""
 
 log = logging.getLogger("shop.cart")
 
